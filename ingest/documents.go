@@ -1,0 +1,190 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"iter"
+	"os"
+	"path/filepath"
+
+	"github.com/parquet-go/parquet-go"
+
+	"github.com/tributary-ml/tributary/ingest/store"
+)
+
+// ErrNoSource says that a data root holds no documents of a source.
+var ErrNoSource = errors.New("the source has no documents; ingest it first")
+
+// Sources returns the names of the sources that have documents under the data
+// root, in order. A data root that does not exist has none.
+func Sources(dataDir string) ([]string, error) {
+	entries, err := os.ReadDir(dataDir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("listing the sources: %w", err)
+	}
+	var names []string
+	for _, e := range entries {
+		if CheckSource(e.Name()) != nil {
+			continue
+		}
+		_, err := os.Stat(filepath.Join(DocumentsDir(dataDir, e.Name()), store.ManifestName))
+		if err == nil {
+			names = append(names, e.Name())
+		}
+	}
+	return names, nil
+}
+
+// DocumentsManifest reads the manifest of a source's documents. The error is
+// ErrNoSource when there is none.
+func DocumentsManifest(dataDir, source string) (*store.Manifest, error) {
+	if err := CheckSource(source); err != nil {
+		return nil, err
+	}
+	m, err := store.ReadManifest(DocumentsDir(dataDir, source))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("source %q in %s: %w", source, dataDir, ErrNoSource)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if m.Format != documentsFormat {
+		return nil, fmt.Errorf("source %q in %s: documents of format %q; this program reads %q", source, dataDir, m.Format, documentsFormat)
+	}
+	return m, nil
+}
+
+// Documents streams the documents of a source in the order in which they were
+// ingested. A document may be kept by the caller. The sequence ends after the
+// first error: ErrNoSource when there is no such source, a *store.DamagedError
+// when a file is not what its manifest says, the context's when that is done.
+func Documents(ctx context.Context, dataDir, source string) iter.Seq2[*Document, error] {
+	return func(yield func(*Document, error) bool) {
+		m, err := DocumentsManifest(dataDir, source)
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		dir := DocumentsDir(dataDir, source)
+		for _, f := range m.Files {
+			more, err := readPart(ctx, filepath.Join(dir, filepath.FromSlash(f.Path)), f, yield)
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			if !more {
+				return
+			}
+		}
+	}
+}
+
+// readPart yields the documents of one part; more is false when the consumer
+// has stopped.
+func readPart(ctx context.Context, path string, want store.File, yield func(*Document, error) bool) (more bool, err error) {
+	r, err := openPart(path, want)
+	if err != nil {
+		return false, err
+	}
+	defer r.close()
+	var read int64
+	for {
+		if err := ctx.Err(); err != nil {
+			return false, fmt.Errorf("reading %s: %w", path, err)
+		}
+		batch, err := r.next()
+		if err != nil {
+			return false, err
+		}
+		if len(batch) == 0 {
+			break
+		}
+		read += int64(len(batch))
+		for i := range batch {
+			if !yield(&batch[i], nil) {
+				return false, nil
+			}
+		}
+	}
+	if read != want.Rows {
+		return false, &store.DamagedError{Path: path, Detail: fmt.Sprintf("it holds %d documents, its manifest says %d", read, want.Rows)}
+	}
+	return true, nil
+}
+
+// partReader reads a part in batches. Its methods turn panics of the Parquet
+// library on damaged files into errors.
+type partReader struct {
+	path string
+	f    *os.File
+	rows *parquet.GenericReader[Document]
+	end  bool
+}
+
+func openPart(path string, want store.File) (r *partReader, err error) {
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, &store.DamagedError{Path: path, Detail: "the file is missing"}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading documents: %w", err)
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			err = damagedPart(path, fmt.Errorf("%v", p))
+		}
+		if err != nil {
+			f.Close()
+		}
+	}()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("reading documents: %w", err)
+	}
+	if info.Size() != want.Bytes {
+		return nil, &store.DamagedError{Path: path, Detail: fmt.Sprintf("it has %d bytes, its manifest says %d", info.Size(), want.Bytes)}
+	}
+	file, err := parquet.OpenFile(f, info.Size(), parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true), parquet.ReadBufferSize(1<<18))
+	if err != nil {
+		return nil, damagedPart(path, err)
+	}
+	return &partReader{path: path, f: f, rows: parquet.NewGenericReader[Document](file)}, nil
+}
+
+// next returns some documents, none at the end. They are the caller's to keep.
+func (r *partReader) next() (batch []Document, err error) {
+	if r.end {
+		return nil, nil
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			batch, err = nil, damagedPart(r.path, fmt.Errorf("%v", p))
+		}
+	}()
+	batch = make([]Document, 16)
+	n, err := r.rows.Read(batch)
+	if errors.Is(err, io.EOF) {
+		r.end = true
+	} else if err != nil {
+		return nil, damagedPart(r.path, err)
+	} else if n == 0 {
+		return nil, damagedPart(r.path, errors.New("the file ends before its rows do"))
+	}
+	return batch[:n], nil
+}
+
+func (r *partReader) close() {
+	defer func() { _ = recover() }()
+	_ = r.rows.Close()
+	_ = r.f.Close()
+}
+
+func damagedPart(path string, err error) error {
+	return &store.DamagedError{Path: path, Detail: err.Error()}
+}

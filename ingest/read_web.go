@@ -1,0 +1,176 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/tributary-ml/tributary/ingest/warc"
+	"github.com/tributary-ml/tributary/ingest/webpage"
+)
+
+// readWeb reads WARC and WET archives.
+func readWeb(ctx context.Context, r *run, first int) error {
+	for i := first; i < len(r.inputs); i++ {
+		if err := r.readArchive(ctx, i); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *run) readArchive(ctx context.Context, i int) error {
+	in := r.inputs[i]
+	f, err := os.Open(in.path)
+	if err != nil {
+		return r.take(i, item{cause: causeUnreadable, detail: err.Error()})
+	}
+	defer f.Close()
+	archive, err := warc.NewReader(f, in.size, warc.Options{MaxBody: r.cfg.MaxRecordBytes})
+	if err != nil {
+		return r.take(i, item{cause: causeOtherFile, detail: err.Error()})
+	}
+	defer archive.Close()
+
+	type job struct {
+		rec    *warc.Record
+		damage *warc.DamageError
+	}
+	skip := int64(0) // items that an earlier run took
+	if i == r.from.Input {
+		skip = r.from.Items
+	}
+	var place int64
+	return ordered(ctx, r.cfg.Jobs, underway,
+		func(ctx context.Context, give func(job, int64) error) error {
+			for n := int64(0); ; n++ {
+				if err := ctx.Err(); err != nil {
+					return err
+				}
+				rec, err := archive.Next()
+				var j job
+				var cost int64
+				switch {
+				case errors.Is(err, io.EOF):
+					r.cfg.Meter.Add(in.size - place)
+					return nil
+				case errors.As(err, &j.damage):
+				case err != nil:
+					return fmt.Errorf("reading %s: %w", in.path, err)
+				default:
+					j.rec = rec
+					cost = int64(len(rec.Body))
+					if n < skip {
+						rec.Body = nil
+					}
+					r.cfg.Meter.Add(rec.Offset - place)
+					place = rec.Offset
+				}
+				if err := give(j, cost); err != nil {
+					return err
+				}
+			}
+		},
+		func(j job) (it item) {
+			if j.damage != nil {
+				d := j.damage
+				return item{cause: string(d.Cause), detail: strings.TrimSpace(d.URI + " " + d.Detail), record: d.Record, offset: d.Offset}
+			}
+			defer func() {
+				if p := recover(); p != nil {
+					it = item{cause: causePanic, detail: fmt.Sprint(p), record: j.rec.Number, offset: j.rec.Offset}
+				}
+			}()
+			return webItem(j.rec, r.cfg.MaxRecordBytes)
+		},
+		func(it item) error { return r.take(i, it) },
+	)
+}
+
+// webItem makes a document of a record: of extracted text as it is, of a page its
+// main text.
+func webItem(rec *warc.Record, limit int64) item {
+	it := item{
+		record: rec.Number, offset: rec.Offset, key: fmt.Sprintf("%d/%s", rec.Number, rec.ID),
+		detail: rec.URI,
+	}
+	switch rec.Type {
+	case "conversion":
+		return textRecord(it, rec)
+	case "response", "resource":
+		return pageRecord(it, rec, limit)
+	}
+	it.cause, it.quiet = "record of type "+knownType(rec.Type), true
+	return it
+}
+
+// pageRecord makes a document of an archived page.
+func pageRecord(it item, rec *warc.Record, limit int64) item {
+	resp, err := rec.Response(limit)
+	if err != nil {
+		it.cause, it.detail = causeTooLong, rec.URI+": "+err.Error()
+		return it
+	}
+	if resp.Status != 0 && resp.Status != 200 {
+		it.cause, it.quiet = "HTTP status other than 200", true
+		it.detail = fmt.Sprintf("%d %s", resp.Status, rec.URI)
+		return it
+	}
+	contentType, _, _ := strings.Cut(resp.ContentType, ";")
+	switch contentType = strings.ToLower(strings.TrimSpace(contentType)); contentType {
+	case "text/html", "application/xhtml+xml":
+	case "":
+		if !strings.Contains(strings.ToLower(string(resp.Payload[:min(len(resp.Payload), 1024)])), "<html") {
+			it.cause, it.quiet = "content of another type than HTML", true
+			return it
+		}
+	default:
+		it.cause, it.quiet = "content of another type than HTML", true
+		it.detail = contentType + " " + rec.URI
+		return it
+	}
+	page, err := webpage.Extract(resp.Payload, resp.ContentType)
+	if err != nil {
+		it.cause, it.detail = "page that cannot be parsed", rec.URI+": "+err.Error()
+		return it
+	}
+	text, dropped := cleanText(page.Text)
+	it.encoding = page.Encoding
+	it.repairs = []Count{{Name: repairControls, Count: int64(dropped)}, {Name: repairUTF8, Count: int64(page.Replaced)}}
+	out := it.document(&Document{
+		Title: page.Title, URL: rec.URI, Language: shortLanguage(page.Language), Revision: rec.ID, Date: rec.Get("WARC-Date"), Text: text,
+	})
+	if out.doc == nil {
+		out.cause, out.detail = "page without main text", rec.URI
+	}
+	return out
+}
+
+// textRecord makes a document of a record of extracted text.
+func textRecord(it item, rec *warc.Record) item {
+	contentType, _, _ := strings.Cut(rec.Get("Content-Type"), ";")
+	if contentType = strings.ToLower(strings.TrimSpace(contentType)); contentType != "" && contentType != "text/plain" {
+		it.cause, it.quiet = "conversion to another type than text", true
+		it.detail = contentType + " " + rec.URI
+		return it
+	}
+	text, replaced := validText(rec.Body) // extracted text is UTF-8 by definition
+	text, dropped := cleanText(text)
+	it.repairs = []Count{{Name: repairControls, Count: int64(dropped)}, {Name: repairUTF8, Count: int64(replaced)}}
+	language, _, _ := strings.Cut(rec.Get("WARC-Identified-Content-Language"), ",")
+	return it.document(&Document{
+		URL: rec.URI, Language: shortLanguage(strings.TrimSpace(language)), Revision: rec.ID, Date: rec.Get("WARC-Date"), Text: text,
+	})
+}
+
+// knownType keeps names that a broken archive makes up out of the causes.
+func knownType(t string) string {
+	switch t {
+	case "warcinfo", "request", "response", "metadata", "revisit", "resource", "continuation":
+		return t
+	}
+	return "unknown"
+}

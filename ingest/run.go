@@ -1,0 +1,525 @@
+package ingest
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+
+	"github.com/tributary-ml/tributary/ingest/progress"
+	"github.com/tributary-ml/tributary/ingest/store"
+	"github.com/tributary-ml/tributary/ingest/wiki"
+)
+
+// Config says what to ingest.
+type Config struct {
+	// Data is the data root; Source is the name under it, guessed from the kind
+	// when empty.
+	Data   string
+	Source string
+	// Inputs are files and directories, which are walked in the order of names.
+	Inputs []string
+	// Kind is one of Kinds; empty means to tell it from the inputs, which must
+	// then be of one kind (see Split).
+	Kind string
+	// Jobs is how many goroutines work; 0 means GOMAXPROCS. Nothing that is
+	// written depends on it.
+	Jobs int
+	// MaxRecordBytes is the longest record, or book, that is read; longer ones are
+	// skipped and counted. 0 means 32 MiB, which bounds memory to half a gigabyte.
+	MaxRecordBytes int64
+	// Wiki says what text is made of wikitext.
+	Wiki wiki.ExtractOptions
+	// Replace withdraws the documents that the source has.
+	Replace bool
+	Meter   *progress.Meter
+	Log     *slog.Logger
+
+	guessed bool              // the kind was told from the inputs
+	adjust  func(*partWriter) // for tests: smaller parts, failing disks
+}
+
+// ErrChanged says that a source was ingested from other content, or with other
+// options, under the same names.
+var ErrChanged = errors.New("the source was ingested differently before; replace it, or ingest under another name")
+
+// ErrNoDocuments says that no input gave a document. The report beside the
+// source's documents says why.
+var ErrNoDocuments = errors.New("the inputs gave no document")
+
+const (
+	// ingestVersion changes when the same input gives other documents.
+	ingestVersion = 1
+	resumeName    = "resume.json"
+	// underway bounds the bytes of records that are being worked on.
+	underway = 32 << 20
+	// maxJobs bounds the memory that goroutines hold of their own.
+	maxJobs = 16
+)
+
+// options are what, beside the inputs, determines a source's documents.
+type options struct {
+	Version        int    `json:"version"`
+	Kind           string `json:"kind"`
+	MaxRecordBytes int64  `json:"max_record_bytes"`
+
+	Wiki wiki.ExtractOptions `json:"wiki,omitzero"`
+}
+
+// Run ingests the inputs into a source. New inputs are appended to what the
+// source has; inputs that it has already are left alone, and when there are no
+// others nothing is done. A run that was stopped goes on after the last part it
+// finished and ends with the bytes it would have ended with.
+func Run(ctx context.Context, cfg Config) (*Report, error) {
+	if cfg.Kind != "" && !slices.Contains(Kinds(), cfg.Kind) {
+		return nil, fmt.Errorf("kind %q: the kinds are %s", cfg.Kind, strings.Join(Kinds(), ", "))
+	}
+	split, err := Split(cfg)
+	if err != nil {
+		return nil, err
+	}
+	if len(split) > 1 {
+		var kinds []string
+		for _, c := range split {
+			kinds = append(kinds, fmt.Sprintf("%s (%s)", c.Kind, strings.Join(c.Inputs, ", ")))
+		}
+		return nil, fmt.Errorf("the inputs are of several kinds: %s; ingest each kind by itself", strings.Join(kinds, "; "))
+	}
+	cfg = split[0]
+	if err := CheckSource(cfg.Source); err != nil {
+		return nil, err
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.Default()
+	}
+	if cfg.Jobs <= 0 {
+		cfg.Jobs = runtime.GOMAXPROCS(0)
+	}
+	cfg.Jobs = min(cfg.Jobs, maxJobs)
+	if cfg.MaxRecordBytes <= 0 {
+		cfg.MaxRecordBytes = 32 << 20
+	}
+	r := &run{
+		cfg:     cfg,
+		dir:     DocumentsDir(cfg.Data, cfg.Source),
+		options: options{Version: ingestVersion, Kind: cfg.Kind, MaxRecordBytes: cfg.MaxRecordBytes, Wiki: cfg.Wiki},
+	}
+	report, err := r.run(ctx)
+	if err != nil {
+		return report, fmt.Errorf("ingesting %s: %w", cfg.Source, err)
+	}
+	return report, nil
+}
+
+// run is one call of Run.
+type run struct {
+	cfg     Config
+	dir     string
+	options options
+
+	inputs  []*input // to read now
+	skipped []*input // files of directories that are no input
+	key     string
+	known   map[string]string // digests of the inputs that the source has
+	report  *Report
+	base    int // inputs of the report that were there before
+	parts   *partWriter
+	logged  map[string]int
+
+	current int   // the input that is being read
+	seen    int64 // items of it
+	from    position
+}
+
+// position is how far a run has come: that many items of an input are in parts
+// that are finished.
+type position struct {
+	Input int   `json:"input"`
+	Items int64 `json:"items"`
+}
+
+// resume is what a stopped run leaves for the next.
+type resume struct {
+	Key    string       `json:"key"`
+	From   position     `json:"from"`
+	Files  []store.File `json:"files"`
+	Totals [4]int64     `json:"totals"`
+	Report *Report      `json:"report"`
+}
+
+func (r *run) run(ctx context.Context) (*Report, error) {
+	all, err := expand(r.cfg.Inputs, r.cfg.Kind, r.cfg.guessed)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.digest(ctx, all); err != nil {
+		return nil, err
+	}
+	manifest, err := r.before()
+	if err != nil {
+		return nil, err
+	}
+	done, err := r.compare(all, manifest)
+	if err != nil || done != nil {
+		return done, err
+	}
+	if err := r.prepare(manifest); err != nil {
+		return nil, err
+	}
+	defer r.parts.abort()
+	if err := r.read(ctx); err != nil {
+		return nil, err
+	}
+	return r.finish(manifest)
+}
+
+// digest hashes the content of the inputs.
+func (r *run) digest(ctx context.Context, all []*input) error {
+	var total int64
+	for _, in := range all {
+		total += in.size
+	}
+	r.cfg.Meter.Begin("checking the inputs of "+r.cfg.Source, "bytes", total, 0)
+	for _, in := range all {
+		if in.ignored != "" {
+			continue
+		}
+		digest, err := fileDigest(ctx, in.path, r.cfg.Meter)
+		if err != nil {
+			return fmt.Errorf("reading input %s: %w", in.path, err)
+		}
+		in.digest = digest
+	}
+	return nil
+}
+
+// before returns the manifest of what the source has, nil when it has nothing.
+func (r *run) before() (*store.Manifest, error) {
+	if r.cfg.Replace {
+		return nil, withdraw(r.dir)
+	}
+	m, err := store.ReadManifest(r.dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var old options
+	if m.Format != documentsFormat || len(m.Config) == 0 || json.Unmarshal(m.Config, &old) != nil {
+		return nil, fmt.Errorf("%w: what %s holds was not ingested", ErrChanged, r.dir)
+	}
+	if old != r.options {
+		return nil, fmt.Errorf("%w: with %+v, now %+v", ErrChanged, old, r.options)
+	}
+	return m, nil
+}
+
+// compare finds what is new among the inputs. It returns the report when nothing
+// is.
+func (r *run) compare(all []*input, m *store.Manifest) (*Report, error) {
+	r.known = map[string]string{}
+	if m != nil {
+		r.known = m.Inputs
+	}
+	given := map[string]bool{}
+	for _, in := range all {
+		given[in.name] = true
+		digest, have := r.known[in.name]
+		switch {
+		case in.ignored != "":
+			r.skipped = append(r.skipped, in)
+		case !have:
+			r.inputs = append(r.inputs, in)
+		case digest != in.digest:
+			return nil, fmt.Errorf("%w: input %s is not the %s that the source has", ErrChanged, in.path, in.name)
+		}
+	}
+	if m == nil {
+		return nil, nil
+	}
+	if _, whole := store.Done(r.dir, m.Key); !whole {
+		for name := range r.known {
+			if !given[name] {
+				return nil, &store.DamagedError{Path: r.dir, Detail: fmt.Sprintf("a part is missing or of another size, and input %s, which it needs, is not named", name)}
+			}
+		}
+		r.cfg.Log.Warn("documents are damaged; ingesting them again", "source", r.cfg.Source)
+		if err := withdraw(r.dir); err != nil {
+			return nil, err
+		}
+		again := *r
+		again.inputs, again.skipped = nil, nil
+		if _, err := again.compare(all, nil); err != nil {
+			return nil, err
+		}
+		*r = again
+		m.Files, m.Inputs, m.Key = nil, nil, ""
+		return nil, nil
+	}
+	if len(r.inputs) > 0 {
+		return nil, nil
+	}
+	report, err := ReadReport(r.cfg.Data, r.cfg.Source)
+	if err != nil {
+		return nil, err
+	}
+	report.UpToDate = true
+	return report, nil
+}
+
+// prepare sets the run up to go on after what the source has and after what a
+// stopped run of the same work left.
+func (r *run) prepare(m *store.Manifest) error {
+	parts := []any{"ingest", r.cfg.Source, r.options}
+	r.report = &Report{Source: r.cfg.Source, Kind: r.cfg.Kind}
+	var files []store.File
+	var totals [4]int64
+	if m != nil && m.Key != "" {
+		old, err := ReadReport(r.cfg.Data, r.cfg.Source)
+		if err != nil {
+			return err
+		}
+		r.report.Inputs = old.Inputs
+		files = slices.Clone(m.Files)
+		totals = [4]int64{m.Totals["documents"], m.Totals["bytes"], m.Totals["chars"], m.Totals["words"]}
+		parts = append(parts, m.Key)
+		// A run that was stopped after its report and before its manifest.
+		r.report.Inputs = slices.DeleteFunc(r.report.Inputs, func(in InputReport) bool {
+			return in.Digest != "" && m.Inputs[in.File] != in.Digest
+		})
+	}
+	for _, in := range r.inputs {
+		parts = append(parts, in.name, in.digest)
+	}
+	r.key = store.Key(parts...)
+	r.skip()
+	r.base = len(r.report.Inputs)
+	for _, in := range r.inputs {
+		r.report.Inputs = append(r.report.Inputs, InputReport{File: in.name, FileBytes: in.size, Digest: in.digest})
+	}
+
+	var left resume
+	if err := readJSON(filepath.Join(r.dir, resumeName), maxReport, &left); err == nil && left.Key == r.key && r.onDisk(left.Files) &&
+		left.Report != nil && len(left.Report.Inputs) == len(r.report.Inputs) {
+		r.cfg.Log.Info("going on where a run was stopped", "source", r.cfg.Source, "parts", len(left.Files), "input", left.From.Input)
+		r.report, r.from, files, totals = left.Report, left.From, left.Files, left.Totals
+	}
+	r.parts = newPartWriter(r.dir, files)
+	r.parts.docs, r.parts.bytes, r.parts.chars, r.parts.words = totals[0], totals[1], totals[2], totals[3]
+	r.parts.onPart = r.save
+	if r.cfg.adjust != nil {
+		r.cfg.adjust(r.parts)
+	}
+	r.current = -1
+	r.logged = map[string]int{}
+	return nil
+}
+
+// skip reports the files that are no input, unless an earlier run did.
+func (r *run) skip() {
+	for _, in := range r.skipped {
+		if slices.ContainsFunc(r.report.Inputs, func(old InputReport) bool { return old.File == in.name && old.Digest == "" }) {
+			continue
+		}
+		report := InputReport{File: in.name, FileBytes: in.size}
+		report.Records, report.Skipped = 1, 1
+		tally(&report.Skips, in.ignored, 1, &Place{File: in.name, Detail: in.detail})
+		r.report.Inputs = append(r.report.Inputs, report)
+	}
+}
+
+func (r *run) onDisk(files []store.File) bool {
+	for _, f := range files {
+		info, err := os.Stat(filepath.Join(r.dir, filepath.FromSlash(f.Path)))
+		if err != nil || info.Size() != f.Bytes {
+			return false
+		}
+	}
+	return true
+}
+
+// save notes how far the run has come.
+func (r *run) save() error {
+	p := r.parts
+	return writeJSON(filepath.Join(r.dir, resumeName), resume{
+		Key: r.key, From: position{Input: max(r.current, 0), Items: r.seen}, Files: p.files,
+		Totals: [4]int64{p.docs, p.bytes, p.chars, p.words}, Report: r.report,
+	})
+}
+
+// item is what became of one record.
+type item struct {
+	doc *Document
+	key string // of the record in its file, for the id
+	// cause says why there is no document; damage, that it is no record at all but
+	// a damaged part of the file; quiet, that nothing is wrong with it.
+	cause, detail  string
+	damage, quiet  bool
+	record, offset int64
+	encoding       string
+	repairs        []Count
+	left           []Count // what was left out of the text on purpose
+}
+
+// maxLogged bounds the warnings about one cause.
+const maxLogged = 10
+
+// take counts an item of input i and writes its document. Items of an input come
+// in an order that is the same in every run.
+func (r *run) take(i int, it item) error {
+	if i != r.current {
+		r.current, r.seen = i, 0
+	}
+	r.seen++
+	if i < r.from.Input || i == r.from.Input && r.seen <= r.from.Items {
+		return nil
+	}
+	in := r.inputs[i]
+	counts := &r.report.Inputs[r.base+i].Counts
+	place := &Place{File: in.name, Record: it.record, Offset: it.offset, Detail: it.detail}
+	if it.doc != nil {
+		place.Detail = it.doc.Title
+	}
+	for _, rep := range it.repairs {
+		if rep.Count > 0 {
+			tally(&counts.Repairs, rep.Name, rep.Count, place)
+		}
+	}
+	for _, left := range it.left {
+		if left.Count > 0 && it.doc != nil {
+			tally(&counts.LeftOut, left.Name, left.Count, nil)
+		}
+	}
+	if it.encoding != "" && it.doc != nil {
+		tally(&counts.Encodings, it.encoding, 1, nil)
+	}
+	if it.damage {
+		tally(&counts.Damage, it.cause, 1, place)
+		r.warn("a part of a file is damaged", it, in)
+		return nil
+	}
+	counts.Records++
+	if it.doc == nil {
+		counts.Skipped++
+		tally(&counts.Skips, it.cause, 1, place)
+		if !it.quiet {
+			r.warn("a record was skipped", it, in)
+		}
+		return nil
+	}
+	d := it.doc
+	d.Source, d.File, d.Offset, d.Record = r.cfg.Source, in.name, it.offset, it.record
+	d.ID = NewID(d.Source, d.File, it.key)
+	counts.Documents++
+	counts.Bytes += int64(len(d.Text))
+	counts.Chars += d.Chars
+	counts.Words += d.Words
+	if d.Language != "" {
+		tally(&counts.Languages, d.Language, 1, nil)
+	}
+	return r.parts.add(d)
+}
+
+func (r *run) warn(what string, it item, in *input) {
+	r.logged[it.cause]++
+	if n := r.logged[it.cause]; n > maxLogged {
+		if n == maxLogged+1 {
+			r.cfg.Log.Warn("more of the same is counted in the report", "cause", it.cause)
+		}
+		return
+	}
+	r.cfg.Log.Warn(what, "cause", it.cause, "file", in.path, "record", it.record, "offset", it.offset, "detail", it.detail)
+}
+
+// read reads the inputs that are left to read.
+func (r *run) read(ctx context.Context) error {
+	var total, base int64
+	for i, in := range r.inputs {
+		total += in.size
+		if i < r.from.Input {
+			base += in.size
+		}
+	}
+	r.cfg.Meter.Begin("ingesting "+r.cfg.Source, "bytes", total, base)
+	return readers()[r.cfg.Kind](ctx, r, r.from.Input)
+}
+
+// readers are the readers of the kinds. Each reads the inputs from the given one
+// on and takes their items.
+func readers() map[string]func(ctx context.Context, r *run, first int) error {
+	return map[string]func(ctx context.Context, r *run, first int) error{
+		KindBooks: readFiles,
+		KindText:  readFiles,
+		KindWeb:   readWeb,
+		KindWiki:  readWiki,
+	}
+}
+
+// finish publishes the source.
+func (r *run) finish(before *store.Manifest) (*Report, error) {
+	if err := r.parts.finish(); err != nil {
+		return nil, err
+	}
+	r.report.sum()
+	if err := writeJSON(filepath.Join(r.dir, ReportName), r.report); err != nil {
+		return nil, err
+	}
+	if r.parts.docs == 0 {
+		err := ErrNoDocuments
+		for _, s := range r.report.Totals.Skips {
+			err = fmt.Errorf("%w; %d skipped: %s, such as %s record %d", err, s.Count, s.Name, s.Example.File, s.Example.Record)
+		}
+		return r.report, err
+	}
+	config, err := json.Marshal(r.options)
+	if err != nil {
+		return nil, fmt.Errorf("encoding the options: %w", err)
+	}
+	m := &store.Manifest{
+		Format: documentsFormat, Key: r.key, Config: config, Inputs: map[string]string{}, Totals: r.parts.totals(), Files: r.parts.files,
+	}
+	if before != nil {
+		for name, digest := range before.Inputs {
+			m.Inputs[name] = digest
+		}
+	}
+	for _, in := range r.inputs {
+		m.Inputs[in.name] = in.digest
+	}
+	m.Totals["records"], m.Totals["skipped"] = r.report.Totals.Records, r.report.Totals.Skipped
+	for _, s := range r.report.Totals.Skips {
+		m.Totals["skipped: "+s.Name] = s.Count
+	}
+	if err := r.parts.publish(m); err != nil {
+		return nil, err
+	}
+	if err := os.Remove(filepath.Join(r.dir, resumeName)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("removing %s: %w", resumeName, err)
+	}
+	return r.report, nil
+}
+
+// metered counts the bytes read from r.
+type metered struct {
+	ctx   context.Context
+	r     io.Reader
+	meter *progress.Meter
+}
+
+func (m *metered) Read(p []byte) (int, error) {
+	if err := m.ctx.Err(); err != nil {
+		return 0, err
+	}
+	n, err := m.r.Read(p)
+	m.meter.Add(int64(n))
+	return n, err
+}

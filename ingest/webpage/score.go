@@ -1,0 +1,395 @@
+package webpage
+
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/net/html"
+	"golang.org/x/net/html/atom"
+)
+
+// block is a run of text that a browser would set as one paragraph.
+type block struct {
+	node    *html.Node // the element it stands in
+	text    string
+	chars   int
+	linked  int // characters of it that are links
+	heading bool
+	item    bool // of a list
+	row     bool // of a table
+	pre     bool
+	bad     bool // an element around it bears the name of something else than text
+	score   float64
+}
+
+// extraction is the work on one page.
+type extraction struct {
+	sizes   map[*html.Node]int32 // characters of text under an element
+	total   int32
+	lenient bool
+	blocks  []block
+
+	// The block that is being gathered.
+	text   strings.Builder
+	linked int
+
+	best  candidate // of all elements
+	named candidate // of those whose names say that they hold the text
+}
+
+// candidate is an element that may hold the text: blocks[from:to].
+type candidate struct {
+	node     *html.Node
+	score    float64
+	from, to int
+}
+
+func (c *candidate) offer(n *html.Node, score float64, from, to int) {
+	if c.node == nil || score > c.score {
+		*c = candidate{n, score, from, to}
+	}
+}
+
+// namesText reports whether an element's names say that it holds the text of an
+// article.
+func namesText(n *html.Node) bool {
+	for _, a := range n.Attr {
+		switch a.Key {
+		case "itemprop":
+			if strings.Contains(strings.ToLower(a.Val), "articlebody") {
+				return true
+			}
+		case "class", "id":
+			for f := range strings.FieldsSeq(a.Val) {
+				var name [32]byte
+				k := 0
+				for i := 0; i < len(f) && k < len(name); i++ {
+					c := f[i]
+					if c >= 'A' && c <= 'Z' {
+						c += 'a' - 'A'
+					}
+					if c != '-' && c != '_' {
+						name[k] = c
+						k++
+					}
+				}
+				if textNames[string(name[:k])] {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+var textNames = words(`articlebody articlecontent articletext articlebodycontent bodyarticle entrycontent postcontent postbody posttext storybody storycontent
+	storytext contentbody newsbody newstext singlecontent postentry entrybody richtextarticlebody fieldnamebody articlebodytext artikeltext artikelinhalt
+	textoarticulo cuerpo articlemain articlecontentbody mwparseroutput`)
+
+// skipped are elements without text of the page.
+func skipped(n *html.Node) bool {
+	switch n.DataAtom {
+	case atom.Script, atom.Style, atom.Noscript, atom.Template, atom.Iframe, atom.Object, atom.Embed, atom.Svg, atom.Canvas, atom.Audio,
+		atom.Video, atom.Map, atom.Button, atom.Select, atom.Option, atom.Input, atom.Textarea, atom.Head, atom.Nav, atom.Dialog, atom.Applet,
+		atom.Datalist, atom.Noframes, atom.Frameset:
+		return true
+	}
+	for _, a := range n.Attr {
+		switch a.Key {
+		case "hidden":
+			return true
+		case "aria-hidden":
+			if a.Val == "true" {
+				return true
+			}
+		case "style":
+			style := strings.ReplaceAll(strings.ToLower(a.Val), " ", "")
+			if strings.Contains(style, "display:none") || strings.Contains(style, "visibility:hidden") {
+				return true
+			}
+		case "role":
+			switch a.Val {
+			case "navigation", "banner", "search", "menu", "menubar", "dialog", "alertdialog", "tooltip", "button":
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// measure fills in the sizes.
+func (e *extraction) measure(n *html.Node) int32 {
+	switch n.Type {
+	case html.TextNode:
+		size := int32(0)
+		for _, r := range n.Data {
+			if !unicode.IsSpace(r) {
+				size++
+			}
+		}
+		return size
+	case html.ElementNode:
+		if skipped(n) {
+			return 0
+		}
+	default:
+		return 0
+	}
+	size := int32(0)
+	for c := n.FirstChild; c != nil; c = c.NextSibling {
+		size += e.measure(c)
+	}
+	e.sizes[n] = size
+	return size
+}
+
+// foreign are the words in class names and ids of elements that hold something
+// else than the text of a page.
+var foreign = words(`comment comments commentlist respond reply replies disqus sidebar sidebars footer foot related share sharing sharedaddy social
+	socials menu menus nav navi navigation navbar subnav promo promos promotion cookie cookies gdpr consent newsletter subscribe subscription
+	advert adverts advertisement advertising ads ad adsense sponsor sponsored breadcrumb breadcrumbs popup modal overlay banner
+	tags taglist tagcloud outbrain taboola pagination pager masthead toolbar login signup signin register recommended recommendations recommend
+	trending popular mostread teaser teasers jumplist toc skip shoutbox rating ratings captcha printonly noprint copyright impressum legal
+	disclaimer caption captions wp-caption credit credits byline postmeta nextpost prevpost kommentare kommentar werbung anzeige commentaires comentarios readmore morelinks archives blogroll authorbox bio aboutauthor`)
+
+func words(s string) map[string]bool {
+	m := map[string]bool{}
+	for _, w := range strings.Fields(s) {
+		m[w] = true
+	}
+	return m
+}
+
+// isForeign reports whether an element's names say that it holds something else
+// than the text, and it does not hold most of what there is.
+func (e *extraction) isForeign(n *html.Node) bool {
+	switch n.DataAtom {
+	case atom.Body, atom.Html, atom.Article, atom.Main:
+		return false
+	case atom.Footer, atom.Aside, atom.Figcaption:
+		return 2*e.sizes[n] < e.total
+	}
+	if e.lenient {
+		return false
+	}
+	for _, a := range n.Attr {
+		if a.Key != "class" && a.Key != "id" {
+			continue
+		}
+		if hasForeign(a.Val) {
+			return 2*e.sizes[n] < e.total
+		}
+	}
+	return false
+}
+
+// hasForeign looks for foreign words in names joined by anything, and by capitals
+// as in "relatedArticles".
+func hasForeign(names string) bool {
+	start := 0
+	for i := 0; i <= len(names); i++ {
+		if i < len(names) {
+			c := names[i]
+			if c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' && (i == start || names[i-1] < 'a' || names[i-1] > 'z') {
+				continue
+			}
+		}
+		if i > start && i-start < 20 && foreign[strings.ToLower(names[start:i])] {
+			return true
+		}
+		start = i
+		if i < len(names) && (names[i] < 'A' || names[i] > 'Z') {
+			start = i + 1
+		}
+	}
+	return false
+}
+
+// blockLevel are the elements that begin and end a block.
+func blockLevel(n *html.Node) bool {
+	switch n.DataAtom {
+	case atom.Address, atom.Article, atom.Aside, atom.Blockquote, atom.Body, atom.Center, atom.Dd, atom.Details, atom.Div, atom.Dl, atom.Dt,
+		atom.Fieldset, atom.Figcaption, atom.Figure, atom.Footer, atom.Form, atom.H1, atom.H2, atom.H3, atom.H4, atom.H5, atom.H6, atom.Header,
+		atom.Hr, atom.Li, atom.Main, atom.Ol, atom.P, atom.Pre, atom.Section, atom.Summary, atom.Table, atom.Tbody, atom.Td, atom.Th, atom.Thead,
+		atom.Tfoot, atom.Tr, atom.Ul, atom.Caption, atom.Hgroup:
+		return true
+	}
+	return false
+}
+
+// where is what the elements around a node say of it.
+type where struct {
+	node                          *html.Node
+	link, heading, item, pre, row bool
+	bad                           bool
+}
+
+// newExtraction gathers the blocks of a page and finds the best subtree. A
+// lenient one does not mind what elements are called.
+func newExtraction(body *html.Node, lenient bool) *extraction {
+	e := &extraction{sizes: make(map[*html.Node]int32), lenient: lenient}
+	e.total = e.measure(body)
+	e.walk(body, where{node: body})
+	e.flush(where{node: body})
+	return e
+}
+
+// walk gathers the blocks under n and returns the sum of their scores.
+func (e *extraction) walk(n *html.Node, w where) float64 {
+	if n.Type == html.TextNode {
+		e.write(n.Data, w)
+		return 0
+	}
+	if n.Type != html.ElementNode || skipped(n) {
+		return 0
+	}
+	inside := w
+	cell := w.row && (n.DataAtom == atom.Td || n.DataAtom == atom.Th || n.DataAtom == atom.P || n.DataAtom == atom.Div)
+	isBlock := blockLevel(n) && !cell
+	before := len(e.blocks)
+	sum := 0.0
+	if isBlock {
+		e.flush(w)
+		before = len(e.blocks)
+		inside.node = n
+	}
+	switch n.DataAtom {
+	case atom.A:
+		inside.link = inside.link || attr(n, "href") != ""
+	case atom.H1, atom.H2, atom.H3, atom.H4, atom.H5, atom.H6:
+		inside.heading = true
+	case atom.Li:
+		inside.item = true
+	case atom.Pre:
+		inside.pre = true
+	case atom.Br:
+		e.text.WriteByte('\n')
+	case atom.Tr:
+		inside.row = e.isDataRow(n)
+	case atom.Td, atom.Th:
+		if cell && e.text.Len() > 0 {
+			e.text.WriteString(" | ")
+		}
+	}
+	if !inside.bad && e.isForeign(n) {
+		inside.bad = true
+	}
+	for c := n.FirstChild; c != nil; c = c.NextSibling {
+		sum += e.walk(c, inside)
+	}
+	if isBlock {
+		sum += e.flush(inside)
+		if len(e.blocks) > before {
+			e.best.offer(n, sum, before, len(e.blocks))
+			if !inside.bad && namesText(n) {
+				e.named.offer(n, sum, before, len(e.blocks))
+			}
+		}
+	}
+	return sum
+}
+
+// isDataRow reports whether the cells of a table's row hold a few words each.
+func (e *extraction) isDataRow(tr *html.Node) bool {
+	cells := 0
+	for c := tr.FirstChild; c != nil; c = c.NextSibling {
+		if c.DataAtom != atom.Td && c.DataAtom != atom.Th {
+			continue
+		}
+		cells++
+		if e.sizes[c] > 120 {
+			return false
+		}
+		for d := c.FirstChild; d != nil; d = d.NextSibling {
+			if d.Type == html.ElementNode && blockLevel(d) && d.DataAtom != atom.P && d.DataAtom != atom.Div {
+				return false
+			}
+		}
+	}
+	return cells > 1
+}
+
+func (e *extraction) write(s string, w where) {
+	e.text.WriteString(s)
+	if w.link {
+		for _, r := range s {
+			if !unicode.IsSpace(r) {
+				e.linked++
+			}
+		}
+	}
+}
+
+// flush ends the block that is being gathered and returns its score.
+func (e *extraction) flush(w where) float64 {
+	raw := e.text.String()
+	linked := e.linked
+	if raw == "" {
+		return 0
+	}
+	e.text.Reset()
+	e.linked = 0
+	var sum float64
+	add := func(text string) {
+		chars := 0
+		for _, r := range text {
+			if !unicode.IsSpace(r) {
+				chars++
+			}
+		}
+		if chars == 0 {
+			return
+		}
+		part := min(linked, chars)
+		linked -= part
+		b := block{node: w.node, text: text, chars: chars, linked: part, heading: w.heading, item: w.item, row: w.row, pre: w.pre, bad: w.bad}
+		b.score = b.rate()
+		e.blocks = append(e.blocks, b)
+		sum += b.score
+	}
+	if w.pre {
+		add(strings.Trim(raw, "\r\n"))
+		return sum
+	}
+	add(collapse(raw))
+	return sum
+}
+
+// rate scores a block: its length when it reads as text, a fine when it does not.
+func (b *block) rate() float64 {
+	n := float64(b.chars)
+	density := float64(b.linked) / n
+	if b.bad {
+		return -0.3*min(n, 300) - 5
+	}
+	if density > 0.5 {
+		return -0.5*min(n, 100) - 5
+	}
+	if b.heading {
+		return 0
+	}
+	sentence := endsSentence(b.text)
+	switch {
+	case b.pre:
+		return 0.5 * n
+	case b.item && density > 0.15:
+		return -2 // the headline and the first words of another page
+	case b.chars >= 60 && density < 0.3 && (sentence || b.chars >= 150):
+		return n * (1 - density)
+	case b.chars >= 25 && sentence:
+		return 0.3 * n * (1 - density)
+	case b.chars >= 60:
+		return 0.2 * n * (1 - 2*density)
+	case b.row:
+		return -1
+	default:
+		return -4
+	}
+}
+
+func endsSentence(s string) bool {
+	s = strings.TrimRight(s, " \"'”’»)]")
+	r, _ := utf8.DecodeLastRuneInString(s)
+	return strings.ContainsRune(".!?…:。！？।", r)
+}

@@ -1,0 +1,173 @@
+// Package webpage takes the main text out of web pages: the article without the
+// menus, teasers, comments and notices around it. It works on the parsed tree: a
+// score for each block of text, from its length, its links and the names its
+// elements bear, and the subtree in which the scores sum up highest.
+package webpage
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"golang.org/x/net/html"
+	"golang.org/x/net/html/atom"
+	"golang.org/x/net/html/charset"
+)
+
+// Page is what a web page says.
+type Page struct {
+	Title string
+	// Language is the language the page declares, such as "en" or "pt-BR", or "".
+	Language string
+	// Text has "\n\n" between paragraphs and "\n" between the items of a list or
+	// the rows of a table. It is empty when the page has no main text.
+	Text string
+	// Encoding is the character encoding the page was read in.
+	Encoding string
+	// Replaced counts the characters U+FFFD that reading it gave.
+	Replaced int
+}
+
+// ErrTooDeep says that a page nests its elements deeper than any page does that
+// holds a text.
+var ErrTooDeep = errors.New("webpage: elements nested too deep")
+
+// maxDepth bounds the recursion over the tree.
+const maxDepth = 500
+
+// Extract reads an HTML page. The content type is that of the HTTP response, or
+// empty. It takes any bytes; its errors are about pages that cannot be parsed in
+// bounded memory.
+func Extract(data []byte, contentType string) (*Page, error) {
+	return read(data, contentType, false)
+}
+
+// Whole reads an HTML or XHTML page of which everything is text, such as a
+// chapter of a book.
+func Whole(data []byte, contentType string) (*Page, error) {
+	return read(data, contentType, true)
+}
+
+func read(data []byte, contentType string, whole bool) (*Page, error) {
+	text, encoding, replaced := decode(data, contentType)
+	root, err := html.Parse(strings.NewReader(text))
+	if err != nil {
+		return nil, fmt.Errorf("webpage: %w", err)
+	}
+	p := &Page{Encoding: encoding, Replaced: replaced}
+	if !p.head(root, 0) {
+		return nil, ErrTooDeep
+	}
+	body := find(root, atom.Body)
+	if body == nil {
+		return p, nil
+	}
+	e := newExtraction(body, whole)
+	if whole {
+		p.Text = render(e.blocks)
+		return p, nil
+	}
+	if e.best.score < weak {
+		// The names around the text may be wrong about it.
+		if l := newExtraction(body, true); l.best.score > 2*e.best.score {
+			e = l
+		}
+	}
+	if e.best.node == nil {
+		return p, nil
+	}
+	p.Text = render(e.chosen())
+	return p, nil
+}
+
+// weak is a score that a paragraph or two would have.
+const weak = 150
+
+// decode makes a page UTF-8: as its byte-order mark, its HTTP header or its own
+// declaration says, unless it is UTF-8 all the same.
+func decode(data []byte, contentType string) (text, encoding string, replaced int) {
+	if trimmed, ok := bytes.CutPrefix(data, []byte("\xef\xbb\xbf")); ok {
+		data = trimmed
+	}
+	if utf8.Valid(data) {
+		return string(data), "utf-8", 0
+	}
+	enc, name, _ := charset.DetermineEncoding(data[:min(len(data), 4096)], contentType)
+	if name != "utf-8" {
+		if out, err := enc.NewDecoder().Bytes(data); err == nil {
+			return string(out), name, bytes.Count(out, []byte("\ufffd"))
+		}
+	}
+	out := bytes.ToValidUTF8(data, []byte("\ufffd"))
+	return string(out), "utf-8", bytes.Count(out, []byte("\ufffd"))
+}
+
+// head reads what the page says of itself. It reports whether the tree is no
+// deeper than it may be.
+func (p *Page) head(n *html.Node, depth int) bool {
+	if depth > maxDepth {
+		return false
+	}
+	if n.Type == html.ElementNode {
+		switch n.DataAtom {
+		case atom.Html:
+			p.Language = attr(n, "lang")
+		case atom.Title:
+			if p.Title == "" && n.Namespace == "" {
+				p.Title = collapse(content(n))
+			}
+		case atom.Meta:
+			if strings.EqualFold(attr(n, "property"), "og:title") {
+				if t := collapse(attr(n, "content")); t != "" {
+					p.Title = t
+				}
+			}
+			if p.Language == "" && strings.EqualFold(attr(n, "http-equiv"), "content-language") {
+				p.Language, _, _ = strings.Cut(attr(n, "content"), ",")
+			}
+		}
+	}
+	for c := n.FirstChild; c != nil; c = c.NextSibling {
+		if !p.head(c, depth+1) {
+			return false
+		}
+	}
+	return true
+}
+
+func find(n *html.Node, a atom.Atom) *html.Node {
+	if n.Type == html.ElementNode && n.DataAtom == a {
+		return n
+	}
+	for c := n.FirstChild; c != nil; c = c.NextSibling {
+		if f := find(c, a); f != nil {
+			return f
+		}
+	}
+	return nil
+}
+
+func attr(n *html.Node, name string) string {
+	for _, a := range n.Attr {
+		if a.Key == name {
+			return a.Val
+		}
+	}
+	return ""
+}
+
+// content is the text under a node.
+func content(n *html.Node) string {
+	if n.Type == html.TextNode {
+		return n.Data
+	}
+	var b strings.Builder
+	for c := n.FirstChild; c != nil; c = c.NextSibling {
+		b.WriteString(content(c))
+	}
+	return b.String()
+}
+
+func collapse(s string) string { return strings.Join(strings.Fields(s), " ") }
