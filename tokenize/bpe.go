@@ -1,0 +1,546 @@
+package tokenize
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/bits"
+	"strings"
+	"unicode/utf8"
+)
+
+// bpe is the byte-pair model (Sennrich, Haddow and Birch, ACL 2016): a word's
+// characters are merged pair by pair, the pair that was learned first going
+// first, and of equal pairs the leftmost.
+type bpe struct {
+	vocab *vocabulary
+	// pairs lists the merges in the order of their rank.
+	pairs        [][2]string
+	unkToken     *string
+	prefix       *string
+	suffix       *string
+	fuseUnk      bool
+	byteFallback bool
+	ignoreMerges bool
+
+	unk    int32
+	merges mergeTable
+	// letters holds the id of each character below 256, -1 for none; bytes that of
+	// the pieces <0x00> to <0xFF>.
+	letters [256]int32
+	bytes   [256]int32
+	// raw holds the id of each byte when the pieces are written in printable
+	// characters and every byte has one; whole then says so.
+	raw   [256]int32
+	whole bool
+	// words maps the bytes of a piece to its id, for ignoreMerges with raw bytes.
+	words map[string]int32
+	// cut tells that words may be cut before a "▁" that follows something else,
+	// since no piece has it inside.
+	cut     bool
+	control []bool
+}
+
+// mergeTable maps pairs of ids to rank and merged id: open addressing, half full
+// at most.
+type mergeTable struct {
+	keys  []uint64
+	to    []mergeTo
+	shift uint
+}
+
+type mergeTo struct{ rank, id int32 }
+
+const noPair = ^uint64(0)
+
+func newMergeTable(n int) mergeTable {
+	size := uint(bits.Len(uint(2*n + 1)))
+	t := mergeTable{keys: make([]uint64, 1<<size), to: make([]mergeTo, 1<<size), shift: 64 - size}
+	for i := range t.keys {
+		t.keys[i] = noPair
+	}
+	return t
+}
+
+func (t *mergeTable) slot(key uint64) uint64 {
+	return key * 0x9e3779b97f4a7c15 >> t.shift
+}
+
+func (t *mergeTable) put(key uint64, to mergeTo) {
+	mask := uint64(len(t.keys) - 1)
+	i := t.slot(key)
+	for t.keys[i] != noPair && t.keys[i] != key {
+		i = (i + 1) & mask
+	}
+	t.keys[i], t.to[i] = key, to
+}
+
+// none is the rank of a pair that is not merged.
+const none = int32(1<<31 - 1)
+
+func (t *mergeTable) get(left, right int32) mergeTo {
+	key := pairKey(left, right)
+	mask := uint64(len(t.keys) - 1)
+	for i := t.slot(key); ; i = (i + 1) & mask {
+		switch t.keys[i] {
+		case key:
+			return t.to[i]
+		case noPair:
+			return mergeTo{none, -1}
+		}
+	}
+}
+
+// prepare derives the tables from the settings.
+func (m *bpe) prepare() error {
+	m.unk = -1
+	if m.unkToken != nil {
+		id, ok := m.vocab.id(*m.unkToken)
+		if !ok && *m.unkToken != "" {
+			return fmt.Errorf("the vocabulary lacks the unknown token %q", *m.unkToken)
+		}
+		if ok {
+			m.unk = id
+		}
+	}
+	prefix := ""
+	if m.prefix != nil {
+		prefix = *m.prefix
+	}
+	m.merges = newMergeTable(len(m.pairs))
+	for rank, p := range m.pairs {
+		left, ok1 := m.vocab.id(p[0])
+		right, ok2 := m.vocab.id(p[1])
+		if !ok1 || !ok2 {
+			return fmt.Errorf("merge %d of %q and %q: the vocabulary lacks a side", rank, p[0], p[1])
+		}
+		if len(p[1]) < len(prefix) {
+			return fmt.Errorf("merge %d of %q and %q: the right side is shorter than the prefix", rank, p[0], p[1])
+		}
+		merged, ok := m.vocab.id(p[0] + p[1][len(prefix):])
+		if !ok {
+			return fmt.Errorf("merge %d of %q and %q: the vocabulary lacks the result", rank, p[0], p[1])
+		}
+		m.merges.put(pairKey(left, right), mergeTo{int32(rank), merged})
+	}
+	id := func(s string) int32 {
+		if id, ok := m.vocab.id(s); ok {
+			return id
+		}
+		return -1
+	}
+	m.whole = m.noAffix()
+	for b := range 256 {
+		m.letters[b] = id(string(rune(b)))
+		m.bytes[b] = id(fmt.Sprintf("<0x%02X>", b))
+		m.raw[b] = id(string(byteChars[b]))
+		m.whole = m.whole && m.raw[b] >= 0
+	}
+	if m.ignoreMerges && m.whole {
+		m.words = make(map[string]int32, m.vocab.size())
+		for id, piece := range m.vocab.pieces {
+			if raw, ok := rawBytes(piece); ok && m.vocab.present[id] {
+				m.words[raw] = int32(id)
+			}
+		}
+	}
+	_, marked := m.vocab.id("▁")
+	m.cut = m.noAffix() && !m.ignoreMerges && marked && (m.unk >= 0 || m.byteFallback)
+	for id, piece := range m.vocab.pieces {
+		for i := 1; m.cut && i < len(piece); i++ {
+			if strings.HasPrefix(piece[i:], "▁") && !strings.HasSuffix(piece[:i], "▁") && m.vocab.present[id] {
+				m.cut = false
+			}
+		}
+	}
+	return nil
+}
+
+// forbid has nothing to do but for whole words: pieces come of merges, and no
+// merge gives a control token.
+func (m *bpe) forbid(control []bool) error {
+	m.control = control
+	for word, id := range m.words {
+		if control[id] {
+			delete(m.words, word)
+		}
+	}
+	return nil
+}
+
+func (m *bpe) noAffix() bool {
+	return (m.prefix == nil || *m.prefix == "") && (m.suffix == nil || *m.suffix == "")
+}
+
+// rawBytes reads a piece written in printable characters.
+func rawBytes(piece string) (string, bool) {
+	raw := make([]byte, 0, len(piece))
+	for _, r := range piece {
+		b, ok := charByte(r)
+		if !ok {
+			return "", false
+		}
+		raw = append(raw, b)
+	}
+	return string(raw), len(raw) > 0
+}
+
+// bpeWord is the scratch memory for one word: the symbols and where they end.
+type bpeWord struct {
+	ids   []int32
+	ends  []int32
+	ranks []mergeTo
+	// A long word is a list, and its pairs a heap of rank and place.
+	prev, next []int32
+	heap       []uint64
+}
+
+// merge merges the symbols in w.
+func (m *bpe) merge(w *bpeWord) {
+	if len(w.ids) <= 32 {
+		m.mergeShort(w)
+	} else {
+		m.mergeLong(w)
+	}
+}
+
+// mergeShort looks for the best pair among all, each time.
+func (m *bpe) mergeShort(w *bpeWord) {
+	ids, ends := w.ids, w.ends
+	n := len(ids)
+	ranks := w.ranks[:0]
+	for i := 0; i+1 < n; i++ {
+		ranks = append(ranks, m.merges.get(ids[i], ids[i+1]))
+	}
+	for n > 1 {
+		best, at := none, -1
+		for i, r := range ranks {
+			if r.rank < best {
+				best, at = r.rank, i
+			}
+		}
+		if at < 0 {
+			break
+		}
+		ids[at], ends[at] = ranks[at].id, ends[at+1]
+		copy(ids[at+1:], ids[at+2:n])
+		copy(ends[at+1:], ends[at+2:n])
+		copy(ranks[at:], ranks[at+1:])
+		n--
+		ranks = ranks[:n-1]
+		if at > 0 {
+			ranks[at-1] = m.merges.get(ids[at-1], ids[at])
+		}
+		if at < n-1 {
+			ranks[at] = m.merges.get(ids[at], ids[at+1])
+		}
+	}
+	w.ids, w.ends, w.ranks = ids[:n], ends[:n], ranks[:0]
+}
+
+// mergeLong keeps the pairs in a heap: n log n for n symbols.
+func (m *bpe) mergeLong(w *bpeWord) {
+	n := int32(len(w.ids))
+	w.prev, w.next, w.heap = w.prev[:0], w.next[:0], w.heap[:0]
+	for i := range n {
+		w.prev, w.next = append(w.prev, i-1), append(w.next, i+1)
+		if i+1 < n {
+			if r := m.merges.get(w.ids[i], w.ids[i+1]); r.rank != none {
+				w.heap = append(w.heap, uint64(r.rank)<<32|uint64(i))
+			}
+		}
+	}
+	for i := len(w.heap)/4 + 1; i >= 0; i-- {
+		w.down(i)
+	}
+	for len(w.heap) > 0 {
+		top := w.heap[0]
+		i := int32(uint32(top))
+		j := n
+		to := mergeTo{rank: none}
+		if w.ids[i] >= 0 {
+			if j = w.next[i]; j < n {
+				to = m.merges.get(w.ids[i], w.ids[j])
+			}
+		}
+		// Another merge may have taken a side of the pair.
+		if to.rank == none || to.rank != int32(top>>32) {
+			w.pop()
+			continue
+		}
+		w.ids[i], w.ids[j] = to.id, -1
+		w.ends[i] = w.ends[j]
+		after := w.next[j]
+		w.next[i] = after
+		fresh := false
+		if after < n {
+			w.prev[after] = i
+			if r := m.merges.get(to.id, w.ids[after]); r.rank != none {
+				// The new pair takes the old one's place at the top.
+				w.heap[0] = uint64(r.rank)<<32 | uint64(i)
+				w.down(0)
+				fresh = true
+			}
+		}
+		if !fresh {
+			w.pop()
+		}
+		if before := w.prev[i]; before >= 0 {
+			if r := m.merges.get(w.ids[before], to.id); r.rank != none {
+				w.push(uint64(r.rank)<<32 | uint64(before))
+			}
+		}
+	}
+	out := 0
+	for i := int32(0); i < n; i = w.next[i] {
+		w.ids[out], w.ends[out] = w.ids[i], w.ends[i]
+		out++
+	}
+	w.ids, w.ends = w.ids[:out], w.ends[:out]
+}
+
+func (w *bpeWord) pop() {
+	last := len(w.heap) - 1
+	w.heap[0] = w.heap[last]
+	w.heap = w.heap[:last]
+	w.down(0)
+}
+
+func (w *bpeWord) push(v uint64) {
+	w.heap = append(w.heap, v)
+	i := len(w.heap) - 1
+	for i > 0 {
+		p := (i - 1) / 4
+		if w.heap[p] <= v {
+			break
+		}
+		w.heap[i] = w.heap[p]
+		i = p
+	}
+	w.heap[i] = v
+}
+
+func (w *bpeWord) down(i int) {
+	h := w.heap
+	if i >= len(h) {
+		return
+	}
+	v := h[i]
+	for {
+		c := 4*i + 1
+		if c >= len(h) {
+			break
+		}
+		best := c
+		for k := c + 1; k < min(c+4, len(h)); k++ {
+			if h[k] < h[best] {
+				best = k
+			}
+		}
+		if h[best] >= v {
+			break
+		}
+		h[i] = h[best]
+		i = best
+	}
+	h[i] = v
+}
+
+// spell sets w to the characters of a word as they stand in the vocabulary.
+func (m *bpe) spell(w *bpeWord, word []byte) {
+	w.ids, w.ends = w.ids[:0], w.ends[:0]
+	affix := !m.noAffix()
+	unknown := false
+	// Places count what has a symbol: a character that vanishes, since there is
+	// no unknown token, shifts what follows, as in the reference.
+	end := int32(0)
+	for i := 0; i < len(word); {
+		r, n := utf8.DecodeRune(word[i:])
+		id := int32(-1)
+		switch {
+		case affix:
+			s := string(word[i : i+n])
+			if i > 0 && m.prefix != nil {
+				s = *m.prefix + s
+			}
+			if i+n == len(word) && m.suffix != nil {
+				s += *m.suffix
+			}
+			if found, ok := m.vocab.id(s); ok {
+				id = found
+			}
+		case r < 256:
+			id = m.letters[r]
+		default:
+			if found, ok := m.vocab.ids[string(word[i:i+n])]; ok {
+				id = found
+			}
+		}
+		switch {
+		case id >= 0:
+			end += int32(n)
+			w.ids, w.ends = append(w.ids, id), append(w.ends, end)
+			unknown = false
+		case m.byteFallback && m.allBytes(word[i:i+n]):
+			for k := range n {
+				end++
+				w.ids, w.ends = append(w.ids, m.bytes[word[i+k]]), append(w.ends, end)
+			}
+			unknown = false
+		case m.unk < 0:
+		case unknown && m.fuseUnk:
+			end += int32(n)
+			w.ends[len(w.ends)-1] = end
+		default:
+			end += int32(n)
+			w.ids, w.ends = append(w.ids, m.unk), append(w.ends, end)
+			unknown = true
+		}
+		i += n
+	}
+}
+
+func (m *bpe) allBytes(s []byte) bool {
+	for _, b := range s {
+		if m.bytes[b] < 0 {
+			return false
+		}
+	}
+	return true
+}
+
+func (m *bpe) vocabulary() *vocabulary { return m.vocab }
+
+// encode cuts a word, for the general chain.
+func (m *bpe) encode(e *Encoder, word []byte) error {
+	if len(word) == 0 {
+		return nil
+	}
+	if m.ignoreMerges {
+		if id, ok := m.vocab.ids[string(word)]; ok && !m.control[id] {
+			e.piece(id, 0, len(word))
+			return nil
+		}
+	}
+	w := &e.word
+	for start := 0; start < len(word); {
+		end := len(word)
+		if m.cut {
+			end = start + cutBefore(word[start:])
+		}
+		if !e.offsets && end-start <= cachedBytes {
+			slot, have := e.cache.slot(word[start:end])
+			if !have {
+				m.spell(w, word[start:end])
+				m.merge(w)
+				slot.put(word[start:end], w.ids, nil)
+				e.ids = append(e.ids, w.ids...)
+			} else {
+				e.ids = append(e.ids, slot.ids[:slot.n]...)
+			}
+			start = end
+			continue
+		}
+		m.spell(w, word[start:end])
+		m.merge(w)
+		from := start
+		for i, id := range w.ids {
+			e.piece(id, from, start+int(w.ends[i]))
+			from = start + int(w.ends[i])
+		}
+		start = end
+	}
+	return nil
+}
+
+// cutBefore returns the place of the first "▁" that follows something else.
+func cutBefore(word []byte) int {
+	const mark = "▁"
+	i := 0
+	for len(word)-i >= len(mark) && string(word[i:i+len(mark)]) == mark {
+		i += len(mark)
+	}
+	for ; i < len(word); i++ {
+		if word[i] == mark[0] && len(word)-i >= len(mark) && string(word[i:i+len(mark)]) == mark {
+			return i
+		}
+	}
+	return len(word)
+}
+
+// bpeForm is the model's entry in tokenizer.json.
+type bpeForm struct {
+	Type         string      `json:"type"`
+	Dropout      *float64    `json:"dropout"`
+	UnkToken     *string     `json:"unk_token"`
+	Prefix       *string     `json:"continuing_subword_prefix"`
+	Suffix       *string     `json:"end_of_word_suffix"`
+	FuseUnk      bool        `json:"fuse_unk"`
+	ByteFallback bool        `json:"byte_fallback"`
+	IgnoreMerges bool        `json:"ignore_merges"`
+	Vocab        *vocabulary `json:"vocab"`
+	Merges       mergeList   `json:"merges"`
+}
+
+// mergeList reads merges as pairs, or as the strings "a b" of older files.
+type mergeList [][2]string
+
+// UnmarshalJSON reads either form.
+func (l *mergeList) UnmarshalJSON(data []byte) error {
+	var pairs [][]string
+	if err := json.Unmarshal(data, &pairs); err == nil {
+		*l = make(mergeList, 0, len(pairs))
+		for i, p := range pairs {
+			if len(p) != 2 {
+				return fmt.Errorf("merge %d has %d sides", i, len(p))
+			}
+			*l = append(*l, [2]string{p[0], p[1]})
+		}
+		return nil
+	}
+	var lines []string
+	if err := json.Unmarshal(data, &lines); err != nil {
+		return err
+	}
+	*l = make(mergeList, 0, len(lines))
+	for i, line := range lines {
+		if strings.HasPrefix(line, "#version") {
+			continue
+		}
+		left, right, ok := strings.Cut(line, " ")
+		if !ok || strings.Contains(right, " ") {
+			return fmt.Errorf("merge %d is %q, want two pieces", i, line)
+		}
+		*l = append(*l, [2]string{left, right})
+	}
+	return nil
+}
+
+func (m *bpe) form() any {
+	pairs := m.pairs
+	if pairs == nil {
+		pairs = [][2]string{}
+	}
+	return bpeForm{"BPE", nil, m.unkToken, m.prefix, m.suffix, m.fuseUnk, m.byteFallback, m.ignoreMerges, m.vocab, pairs}
+}
+
+func readBPE(raw json.RawMessage) (model, error) {
+	form := bpeForm{Vocab: newVocabulary(0)}
+	if err := json.Unmarshal(raw, &form); err != nil {
+		return nil, fmt.Errorf("model: %w", err)
+	}
+	if form.Vocab == nil {
+		return nil, errors.New("model: it has no vocabulary")
+	}
+	if form.Dropout != nil && *form.Dropout != 0 {
+		return nil, fmt.Errorf("model: dropout of %v is not supported: encoding is deterministic", *form.Dropout)
+	}
+	m := &bpe{
+		vocab: form.Vocab, pairs: form.Merges, unkToken: form.UnkToken, prefix: form.Prefix, suffix: form.Suffix,
+		fuseUnk: form.FuseUnk, byteFallback: form.ByteFallback, ignoreMerges: form.IgnoreMerges,
+	}
+	if err := m.prepare(); err != nil {
+		return nil, fmt.Errorf("model: %w", err)
+	}
+	return m, nil
+}

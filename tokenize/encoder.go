@@ -1,0 +1,559 @@
+package tokenize
+
+import (
+	"errors"
+	"fmt"
+	"unicode/utf8"
+
+	"github.com/tributary-ml/tributary/tokenize/chars"
+)
+
+// Encoder encodes texts with the scratch memory of one goroutine. It must not be
+// used by two at once.
+type Encoder struct {
+	t     *Tokenizer
+	allow bool
+
+	// What is being encoded. ids receives the tokens; with offsets, enc.Spans and
+	// enc.Words too.
+	ids      []int32
+	enc      *Encoding
+	offsets  bool
+	nextWord int32
+	current  *part
+	err      error
+
+	bert     bertScanner
+	word     bpeWord
+	cache    wordCache
+	lattice  lattice
+	pieceIDs []int32
+	ends     []int32
+	found    []addedMatch
+	buf      []byte
+}
+
+// EncoderOption changes how an Encoder reads texts.
+type EncoderOption func(*Encoder)
+
+// AllowSpecial makes the Encoder recognise control tokens, such as "[MASK]", in
+// the text. Without it they are text like any other, so that no text can inject
+// them.
+func AllowSpecial() EncoderOption {
+	return func(e *Encoder) { e.allow = true }
+}
+
+// NewEncoder returns an Encoder.
+func (t *Tokenizer) NewEncoder(options ...EncoderOption) *Encoder {
+	e := &Encoder{t: t}
+	for _, o := range options {
+		o(e)
+	}
+	e.bert.rules = t.rules
+	if m, ok := t.model.(*wordPiece); ok {
+		// No word of more bytes has few enough characters to be cut.
+		e.bert.limit = 4 * m.maxChars
+	}
+	e.ends = make([]int32, 0, 64)
+	return e
+}
+
+// Encoding is a text with its tokens.
+type Encoding struct {
+	IDs []int32
+	// Spans holds the part of the text that each token came from. Of control
+	// tokens that were put in, it is empty.
+	Spans []Span
+	// Words holds the number of the word that each token belongs to, from 0, or
+	// -1 for control tokens that were put in.
+	Words []int32
+	// Types holds the segment of each token, and Special tells the control tokens
+	// that were put in. Both are filled by EncodeFramed only.
+	Types   []int32
+	Special []bool
+}
+
+// path is the way through the chain that is taken: a scanner made for a common
+// combination of steps, or every step by itself.
+type path int
+
+const (
+	pathGeneral path = iota
+	pathBERT
+	pathBytes
+)
+
+// choosePath finds the fastest way that gives the right ids.
+func (t *Tokenizer) choosePath() {
+	t.path = pathGeneral
+	n, bertNorm := t.normalizer.(*bertNormalizer)
+	_, bertPre := t.pre.(*bertPreTokenizer)
+	switch m := t.model.(type) {
+	case *wordPiece:
+		if bertPre && (bertNorm || t.normalizer == nil) {
+			t.rules = newBertRules(n)
+			t.path = pathBERT
+		}
+	case *unigram:
+		// metaWords is taken inside the general path.
+		switch pre := t.pre.(type) {
+		case *metaspace:
+			if pre.Split && pre.Replacement == "▁" {
+				t.meta = pre
+			}
+		case *preTokenizerChain:
+			if len(pre.Steps) != 2 {
+				return
+			}
+			_, ok := pre.Steps[0].(*whitespaceSplit)
+			meta, ok2 := pre.Steps[1].(*metaspace)
+			if ok && ok2 && meta.Split && meta.Replacement == "▁" && meta.Prepend != "first" {
+				t.meta, t.metaSplits = meta, true
+			}
+		}
+	case *bpe:
+		if !m.whole || t.normalizer != nil {
+			return
+		}
+		switch pre := t.pre.(type) {
+		case *byteLevel:
+			if pre.UseRegex {
+				t.scan, t.prefixSpace, t.path = gpt2Scanner{chars.Classes()}, pre.AddPrefixSpace, pathBytes
+			}
+		case *preTokenizerChain:
+			// Split by a pattern, then only write bytes.
+			if len(pre.Steps) != 2 {
+				return
+			}
+			split, ok := pre.Steps[0].(*splitter)
+			level, ok2 := pre.Steps[1].(*byteLevel)
+			if ok && ok2 && split.Behavior == isolated && !split.Invert && split.Pattern.scan != nil && !level.UseRegex && !level.AddPrefixSpace {
+				t.scan, t.path = split.Pattern.scan, pathBytes
+			}
+		}
+	}
+}
+
+// Encode appends the ids of text to dst and returns it. No control tokens are put
+// around them. Invalid UTF-8 is read as U+FFFD, but for byte-level models, which
+// keep the bytes. A word that the vocabulary has no way to write, not even as
+// unknown, has no ids; EncodeOffsets says so.
+func (e *Encoder) Encode(dst []int32, text string) []int32 {
+	e.ids, e.offsets = dst, false
+	e.run(text)
+	dst, e.ids = e.ids, nil
+	return dst
+}
+
+// ErrNoUnknown says that a text has something that the vocabulary cannot write
+// and that the tokenizer has no unknown token for it.
+var ErrNoUnknown = errors.New("the vocabulary has no piece and no unknown token for a part of the text")
+
+// EncodeOffsets replaces the contents of enc by the tokens of text, with the part
+// of the text and the word that each came from. The error is ErrNoUnknown when a
+// part of the text has no token; the others are in enc.
+func (e *Encoder) EncodeOffsets(enc *Encoding, text string) error {
+	enc.IDs, enc.Spans, enc.Words = enc.IDs[:0], enc.Spans[:0], enc.Words[:0]
+	enc.Types, enc.Special = enc.Types[:0], enc.Special[:0]
+	e.ids, e.enc, e.offsets, e.err = enc.IDs, enc, true, nil
+	e.run(text)
+	enc.IDs = e.ids
+	if t := e.t; t.post != nil {
+		if trim, prefix := t.post.trims(); trim {
+			e.trim(text, prefix)
+		}
+	}
+	err := e.err
+	e.ids, e.enc, e.err = nil, nil, nil
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrNoUnknown, err)
+	}
+	return nil
+}
+
+// run encodes text between its added tokens.
+func (e *Encoder) run(text string) {
+	e.nextWord = 0
+	t := e.t
+	within := usable(t.within, t.plainWithin, e.allow)
+	fast := t.path != pathGeneral && (within == nil || t.normalizer == nil)
+	e.between(usable(t.outside, t.plainOutside, e.allow), text, 0, func(text string, base int) {
+		if !fast {
+			e.general(within, text, base)
+			return
+		}
+		e.between(within, text, base, func(text string, base int) {
+			switch {
+			case len(text) == 0:
+			case t.path == pathBERT:
+				e.bertWords(text, base)
+			default:
+				e.byteWords(text, base)
+			}
+		})
+	})
+}
+
+// between calls f with the parts of text between the added tokens that m finds,
+// and takes these as tokens.
+func (e *Encoder) between(m *addedMatcher, text string, base int, f func(text string, base int)) {
+	if m == nil {
+		f(text, base)
+		return
+	}
+	found := m.find(e.found[:0], text, e.allow)
+	e.found = nil // f may look for tokens too
+	done := 0
+	for _, a := range found {
+		if done < a.start {
+			f(text[done:a.start], base+done)
+		}
+		e.token(m.tokens[a.token].ID, Span{base + a.start, base + a.end})
+		done = a.end
+	}
+	if done < len(text) {
+		f(text[done:], base+done)
+	}
+	e.found = found
+}
+
+// token takes a token that is a word of its own.
+func (e *Encoder) token(id int32, s Span) {
+	e.ids = append(e.ids, id)
+	if e.offsets {
+		e.enc.Spans = append(e.enc.Spans, s)
+		e.enc.Words = append(e.enc.Words, e.nextWord)
+	}
+	e.nextWord++
+}
+
+// bertWords is BERT's chain in one pass.
+func (e *Encoder) bertWords(text string, base int) {
+	s := &e.bert
+	m := e.t.model.(*wordPiece)
+	s.text, s.pos, s.align, s.odd = text, 0, e.offsets, false
+	before, firstWord := len(e.ids), e.nextWord
+	defer func() {
+		s.text = ""
+		if s.odd {
+			e.ids, e.nextWord = e.ids[:before], firstWord
+			if e.offsets {
+				e.enc.Spans, e.enc.Words = e.enc.Spans[:before], e.enc.Words[:before]
+			}
+			e.general(nil, text, base)
+		}
+	}()
+	if !e.offsets {
+		for s.next() {
+			e.ids, _ = m.cut(e.ids, nil, s.word)
+		}
+		return
+	}
+	for s.next() {
+		e.ids, e.ends = m.cut(e.ids, e.ends[:0], s.word)
+		start := 0
+		for _, end := range e.ends {
+			span := s.span(start, int(end))
+			e.enc.Spans = append(e.enc.Spans, Span{base + span.Start, base + span.End})
+			e.enc.Words = append(e.enc.Words, e.nextWord)
+			start = int(end)
+		}
+		e.nextWord++
+	}
+}
+
+// byteWords is the chain of byte-level models: scanned words, looked up in the
+// cache or merged.
+func (e *Encoder) byteWords(text string, base int) {
+	t := e.t
+	shift := 0
+	original := text
+	if t.prefixSpace && text[0] != ' ' {
+		e.buf = append(append(e.buf[:0], ' '), text...)
+		shift = 1
+	} else {
+		e.buf = append(e.buf[:0], text...)
+	}
+	m := t.model.(*bpe)
+	buf := e.buf
+	for at := 0; at < len(buf); {
+		start, end := t.scan.next(buf, at)
+		if start < 0 {
+			start, end = len(buf), len(buf)
+		}
+		if at < start {
+			e.byteWord(m, buf[at:start], original, base, at, shift)
+		}
+		if start < end {
+			e.byteWord(m, buf[start:end], original, base, start, shift)
+		}
+		at = end
+	}
+}
+
+// byteWord takes the word that stands at at of the scanned text, which is shift
+// bytes longer than the original.
+func (e *Encoder) byteWord(m *bpe, word []byte, text string, base, at, shift int) {
+	var slot *cachedWord
+	if len(word) <= cachedBytes {
+		var have bool
+		if slot, have = e.cache.slot(word); have {
+			e.ids = append(e.ids, slot.ids[:slot.n]...)
+			if e.offsets {
+				start := at
+				for _, end := range slot.ends[:slot.n] {
+					e.byteSpan(text, base, start-shift, at+int(end)-shift)
+					start = at + int(end)
+				}
+				e.nextWord++
+			}
+			return
+		}
+	}
+	ids, ends := m.rawWord(&e.word, word)
+	if slot != nil {
+		slot.put(word, ids, ends)
+	}
+	e.ids = append(e.ids, ids...)
+	if e.offsets {
+		start := at
+		for _, end := range ends {
+			e.byteSpan(text, base, start-shift, at+int(end)-shift)
+			start = at + int(end)
+		}
+		e.nextWord++
+	}
+}
+
+// byteSpan takes the span of a piece: bytes a to b of text, which a space put
+// before it moves to -1. A character that is cut belongs whole to both sides.
+func (e *Encoder) byteSpan(text string, base, a, b int) {
+	if a < 0 {
+		a = 0
+	}
+	if b <= 0 {
+		_, b = utf8.DecodeRuneInString(text)
+	}
+	if a < len(text) && text[a] >= utf8.RuneSelf {
+		a, _ = around(text, a)
+	}
+	if text[b-1] >= utf8.RuneSelf {
+		_, b = around(text, b-1)
+	}
+	e.enc.Spans = append(e.enc.Spans, Span{base + a, base + b})
+	e.enc.Words = append(e.enc.Words, e.nextWord)
+}
+
+// around returns the bounds of the character that byte i belongs to.
+func around(text string, i int) (start, end int) {
+	for start = i; start > 0 && start > i-utf8.UTFMax && !utf8.RuneStart(text[start]); {
+		start--
+	}
+	if _, n := utf8.DecodeRuneInString(text[start:]); start+n > i {
+		return start, start + n
+	}
+	return i, i + 1
+}
+
+// rawWord encodes a word given as bytes.
+func (m *bpe) rawWord(w *bpeWord, word []byte) (ids, ends []int32) {
+	w.ids, w.ends = w.ids[:0], w.ends[:0]
+	if m.ignoreMerges {
+		if id, ok := m.words[string(word)]; ok {
+			w.ids, w.ends = append(w.ids, id), append(w.ends, int32(len(word)))
+			return w.ids, w.ends
+		}
+	}
+	for i, b := range word {
+		w.ids, w.ends = append(w.ids, m.raw[b]), append(w.ends, int32(i+1))
+	}
+	m.merge(w)
+	return w.ids, w.ends
+}
+
+// general takes every step by itself.
+func (e *Encoder) general(within *addedMatcher, text string, base int) {
+	t := e.t
+	if text == "" {
+		return
+	}
+	p := newPart(text, base, e.offsets)
+	if t.normalizer != nil {
+		if err := t.normalizer.normalize(&p); err != nil {
+			e.err = err
+			return
+		}
+	}
+	if m, ok := t.model.(*unigram); ok && t.meta != nil && within == nil && !e.offsets {
+		e.metaWords(m, p.text, base)
+		return
+	}
+	parts := make([]part, 0, 16)
+	if within == nil {
+		parts = append(parts, p)
+	} else {
+		done := 0
+		for _, a := range within.find(nil, string(p.text), e.allow) {
+			if done < a.start {
+				parts = append(parts, p.slice(done, a.start))
+			}
+			s := p.slice(a.start, a.end)
+			s.id = within.tokens[a.token].ID
+			parts = append(parts, s)
+			done = a.end
+		}
+		if done < len(p.text) {
+			parts = append(parts, p.slice(done, len(p.text)))
+		}
+	}
+	if t.pre != nil {
+		parts = t.pre.split(parts)
+	}
+	for i := range parts {
+		p := &parts[i]
+		if len(p.text) == 0 {
+			continue
+		}
+		if p.id >= 0 {
+			e.token(p.id, p.span(0, len(p.text)))
+			continue
+		}
+		e.current = p
+		if err := t.model.encode(e, p.text); err != nil && e.err == nil {
+			e.err = err
+		}
+		e.nextWord++
+	}
+	e.current = nil
+}
+
+// metaWords is Metaspace, alone or after a split at white space, and a Unigram
+// model in one pass: words begin with "▁" and are looked up in the cache.
+func (e *Encoder) metaWords(m *unigram, text []byte, base int) {
+	const mark = "▁"
+	word := e.buf[:0]
+	flush := func() {
+		if len(word) > 0 {
+			e.metaWord(m, word)
+		}
+		word = word[:0]
+	}
+	table := chars.Classes()
+	prefix := e.t.meta.Prepend == "always" || e.t.meta.Prepend == "first" && base == 0
+	begins := true // the next character begins a part
+	for i := 0; i < len(text); {
+		b := text[i]
+		n := 1
+		space := b == ' '
+		if e.t.metaSplits {
+			if b < utf8.RuneSelf {
+				space = asciiClass[b]&chars.Space != 0
+			} else {
+				var r rune
+				r, n = utf8.DecodeRune(text[i:])
+				space = table.Of(r)&chars.Space != 0
+			}
+			if space {
+				flush()
+				begins = true
+				i += n
+				continue
+			}
+		}
+		switch {
+		case space, b == mark[0] && len(text)-i >= len(mark) && string(text[i:i+len(mark)]) == mark:
+			if !space {
+				n = len(mark)
+			}
+			flush()
+			word = append(word, mark...)
+		default:
+			if begins && prefix {
+				word = append(word, mark...)
+			}
+			word = append(word, text[i:i+n]...)
+		}
+		begins = false
+		i += n
+	}
+	flush()
+	e.buf = word[:0]
+}
+
+// metaWord takes one word, from the cache if it is there.
+func (e *Encoder) metaWord(m *unigram, word []byte) {
+	if len(word) > cachedBytes {
+		if err := m.encode(e, word); err != nil && e.err == nil {
+			e.err = err
+		}
+		return
+	}
+	slot, have := e.cache.slot(word)
+	if have {
+		e.ids = append(e.ids, slot.ids[:slot.n]...)
+		return
+	}
+	before := len(e.ids)
+	if err := m.encode(e, word); err == nil {
+		slot.put(word, e.ids[before:], nil)
+	} else if e.err == nil {
+		e.err = err
+	}
+}
+
+// piece takes a piece of the word at hand: bytes i to j of its normalized form.
+func (e *Encoder) piece(id int32, i, j int) {
+	e.ids = append(e.ids, id)
+	if e.offsets {
+		e.enc.Spans = append(e.enc.Spans, e.current.span(i, j))
+		e.enc.Words = append(e.enc.Words, e.nextWord)
+	}
+}
+
+// trim takes white space out of the spans, as byte-level post-processors do.
+// With prefix the space that was put before the first word is not taken out.
+func (e *Encoder) trim(text string, prefix bool) {
+	table := chars.Classes()
+	isSpace := func(r rune) bool { return r == 'Ġ' || table.Of(r)&chars.Space != 0 }
+	for i, id := range e.ids {
+		span := &e.enc.Spans[i]
+		piece := e.t.vocab.pieces[id]
+		if e.t.isAdded(id) {
+			// What was found in the text, white space taken along included.
+			piece = text[span.Start:span.End]
+		}
+		leading, trailing := 0, 0
+		for _, r := range piece {
+			if !isSpace(r) {
+				break
+			}
+			leading++
+		}
+		for rest := piece; rest != ""; trailing++ {
+			r, n := utf8.DecodeLastRuneInString(rest)
+			if !isSpace(r) {
+				break
+			}
+			rest = rest[:len(rest)-n]
+		}
+		// Spans shrink by characters: a space that was put before a word counts
+		// for the word's first.
+		if leading > 0 && !(prefix && leading == 1 && (i == 0 || span.Start == 0)) {
+			for ; leading > 0 && span.Start < span.End; leading-- {
+				_, n := utf8.DecodeRuneInString(text[span.Start:])
+				span.Start += n
+			}
+		}
+		if trailing > 0 && (span.End >= utf8.UTFMax*trailing || utf8.RuneCountInString(text[:span.End]) >= trailing) {
+			for ; trailing > 0 && span.End > span.Start; trailing-- {
+				_, n := utf8.DecodeLastRuneInString(text[:span.End])
+				span.End -= n
+			}
+		}
+	}
+}
+
+// isAdded reports whether id is an added token.
+func (t *Tokenizer) isAdded(id int32) bool {
+	return id >= 0 && int(id) < len(t.isAddedID) && t.isAddedID[id]
+}

@@ -1,0 +1,269 @@
+package tokenize
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func write(t testing.TB, dir, name, data string) string {
+	t.Helper()
+	path := filepath.Join(dir, name)
+	if err := os.WriteFile(path, []byte(data), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// TestReadVocabText: a vocab.txt gives the ids of the tokenizer.json with the same
+// pieces.
+func TestReadVocabText(t *testing.T) {
+	full := openGolden(t, "wordpiece")
+	dir := t.TempDir()
+	var lines strings.Builder
+	for id := range int32(full.model.vocabulary().span()) {
+		lines.WriteString(full.Token(id) + "\n")
+	}
+	write(t, dir, "vocab.txt", lines.String())
+	tok, err := Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const text = "The river, unhappily re-read!"
+	if got, want := tok.NewEncoder().Encode(nil, text), full.NewEncoder().Encode(nil, text); !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+	if tok.Specials().Mask != full.Specials().Mask {
+		t.Error("the mask token was not found")
+	}
+	write(t, dir, "tokenizer_config.json", `{"do_lower_case":false}`)
+	if tok, err = Open(dir); err != nil || tok.normalizer.(*bertNormalizer).Lowercase {
+		t.Errorf("the configuration's do_lower_case was not heeded (%v)", err)
+	}
+}
+
+func TestReadVocabMerges(t *testing.T) {
+	full := openGolden(t, "gpt2")
+	m := full.model.(*bpe)
+	dir := t.TempDir()
+	vocab, err := m.vocab.MarshalJSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var merges strings.Builder
+	merges.WriteString("#version: 0.2\n")
+	for _, p := range m.pairs {
+		merges.WriteString(p[0] + " " + p[1] + "\n")
+	}
+	write(t, dir, "vocab.json", string(vocab))
+	if _, err := Open(dir); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("without merges.txt: %v", err)
+	}
+	write(t, dir, "merges.txt", merges.String())
+	tok, err := Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const text = "She sang quietly; 世界 1984\n\n  don't"
+	if got, want := tok.NewEncoder().Encode(nil, text), full.NewEncoder().Encode(nil, text); !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+}
+
+// TestReadTiktoken: pieces by rank merge as the same pieces with their merges do.
+func TestReadTiktoken(t *testing.T) {
+	var lines strings.Builder
+	rank := 0
+	add := func(piece string) {
+		fmt.Fprintf(&lines, "%s %d\n", base64.StdEncoding.EncodeToString([]byte(piece)), rank)
+		rank++
+	}
+	for b := range 256 {
+		add(string([]byte{byte(b)}))
+	}
+	for _, p := range []string{"th", "the", " the", "in", "ing", " s", " sing"} {
+		add(p)
+	}
+	dir := t.TempDir()
+	tok, err := Open(write(t, dir, "r50k_tiny.tiktoken", lines.String()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, id := range tok.NewEncoder().Encode(nil, "the singing the") {
+		got = append(got, tok.Token(id))
+	}
+	if want := "the Ġsing ing Ġthe"; strings.Join(got, " ") != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	for name, bad := range map[string]string{"half a line": "YQ==\n", "no Base64": "*** 0\n", "no rank": "YQ== x\n", "rank twice": "YQ== 0\nYg== 0\n"} {
+		if _, err := Open(write(t, dir, "bad.tiktoken", bad)); err == nil {
+			t.Errorf("%s was read", name)
+		}
+	}
+}
+
+// spmFile makes a SentencePiece model.
+func spmFile(kind uint64, pieces []spmPiece) []byte {
+	field := func(dst []byte, tag uint64, data []byte) []byte {
+		dst = binary.AppendUvarint(dst, tag<<3|2)
+		return append(binary.AppendUvarint(dst, uint64(len(data))), data...)
+	}
+	var out []byte
+	for _, p := range pieces {
+		piece := field(nil, 1, []byte(p.text))
+		piece = binary.AppendUvarint(piece, 2<<3|5)
+		piece = binary.LittleEndian.AppendUint32(piece, math.Float32bits(float32(p.score)))
+		piece = binary.AppendUvarint(binary.AppendUvarint(piece, 3<<3), p.kind)
+		out = field(out, 1, piece)
+	}
+	trainer := binary.AppendUvarint(binary.AppendUvarint(nil, 3<<3), kind)
+	return field(out, 2, trainer)
+}
+
+func TestReadSentencePiece(t *testing.T) {
+	pieces := []spmPiece{
+		{"<unk>", 0, spmUnknown}, {"<s>", 0, spmControl}, {"</s>", 0, spmControl},
+		{"▁the", -1, spmNormal}, {"▁", -2, spmNormal}, {"th", -3, spmNormal}, {"e", -4, spmNormal}, {"t", -5, spmNormal},
+		{"h", -6, spmNormal}, {"he", -7, spmNormal}, {"▁t", -8, spmNormal},
+	}
+	for kind, want := range map[uint64]string{1: "▁the ▁ he <unk>", 2: "▁ th e ▁ he <unk>"} {
+		data := spmFile(kind, pieces)
+		tok, err := Open(write(t, t.TempDir(), "spiece.model", string(data)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, id := range tok.NewEncoder().Encode(nil, "the  hez") {
+			got = append(got, tok.Token(id))
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("model type %d: %q, want %q", kind, got, want)
+		}
+		if s := tok.Specials(); s.Bos != 1 || s.Eos != 2 || s.Unk != 0 {
+			t.Errorf("specials %+v", s)
+		}
+		for n := range len(data) {
+			if tok, err := parseSentencePiece(data[:n], tokenizerConfig{}); err == nil && tok.VocabSize() == len(pieces) && n < len(data)-4 {
+				t.Errorf("%d of %d bytes read as the whole", n, len(data))
+			}
+		}
+	}
+	if _, err := parseSentencePiece(spmFile(3, pieces), tokenizerConfig{}); err == nil {
+		t.Error("a word model was read")
+	}
+}
+
+func TestTrainBPE(t *testing.T) {
+	var digest string
+	for _, jobs := range []int{1, 3} {
+		tok, err := TrainBPE(context.Background(), texts(prose(200)...), TrainOptions{VocabSize: 400, Jobs: jobs})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if tok.VocabSize() != 400 || tok.Token(0) != endOfText {
+			t.Errorf("%d pieces, first %q", tok.VocabSize(), tok.Token(0))
+		}
+		if digest == "" {
+			digest = tok.Digest()
+		}
+		if tok.Digest() != digest {
+			t.Errorf("%d jobs trained another tokenizer", jobs)
+		}
+		text := "Any text, \x00 世界, comes back 😀."
+		if got := tok.Decode(tok.NewEncoder().Encode(nil, text), false); got != text {
+			t.Errorf("%q came back as %q", text, got)
+		}
+	}
+}
+
+// FuzzParse: no file makes Parse panic, and what it reads can encode.
+func FuzzParse(f *testing.F) {
+	for _, name := range []string{"wordpiece", "unigram", "llama2", "roberta", "words-nfkd"} {
+		data, err := os.ReadFile("testdata/golden/" + name + ".tokenizer.json")
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		tok, err := Parse(data)
+		if err != nil {
+			return
+		}
+		var enc Encoding
+		ids := tok.NewEncoder().Encode(nil, "The river é 世界 <unk> 12")
+		if err := tok.NewEncoder().EncodeOffsets(&enc, "The river é 世界 <unk> 12"); err == nil && !slices.Equal(ids, enc.IDs) {
+			t.Errorf("ids %v without offsets, %v with", ids, enc.IDs)
+		}
+		tok.Decode(ids, true)
+	})
+}
+
+// FuzzSentencePiece: no model file makes the reader panic.
+func FuzzSentencePiece(f *testing.F) {
+	f.Add(spmFile(1, []spmPiece{{"<unk>", 0, spmUnknown}, {"a", -1, spmNormal}}))
+	f.Add(spmFile(2, []spmPiece{{"<unk>", 0, spmUnknown}, {"a", -1, spmNormal}, {"<0x00>", 0, spmByte}}))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if tok, err := parseSentencePiece(data, tokenizerConfig{}); err == nil {
+			tok.NewEncoder().Encode(nil, "a b")
+		}
+	})
+}
+
+// FuzzEncode: on any text, every family gives spans in the text, in order, and
+// the same ids with and without offsets.
+func FuzzEncode(f *testing.F) {
+	var toks []*Tokenizer
+	for _, name := range []string{"wordpiece", "wordpiece-cased", "gpt2", "roberta", "llama3", "bloom", "llama2", "unigram", "suffix", "words-nfkc"} {
+		toks = append(toks, openGolden(f, name))
+	}
+	for _, s := range []string{"The river", "é 世界\n\n 12", "\xff\xfe", "a\u0301\u302e", "<s>", strings.Repeat("a", 300)} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		for _, tok := range toks {
+			for _, e := range []*Encoder{tok.NewEncoder(), tok.NewEncoder(AllowSpecial())} {
+				var enc Encoding
+				if err := e.EncodeOffsets(&enc, text); err != nil {
+					t.Fatal(err)
+				}
+				if ids := e.Encode(nil, text); !slices.Equal(ids, enc.IDs) {
+					t.Errorf("%q: ids %v without offsets, %v with", text, ids, enc.IDs)
+				}
+				word := int32(0)
+				for i, s := range enc.Spans {
+					if s.Start < 0 || s.Start > s.End || s.End > len(text) {
+						t.Errorf("%q: token %d has span %v", text, i, s)
+					}
+					if enc.Words[i] < word {
+						t.Errorf("%q: words go back at token %d", text, i)
+					}
+					word = enc.Words[i]
+				}
+				tok.Decode(enc.IDs, true)
+			}
+		}
+	})
+}
+
+// TestLongWords: the time for a word without spaces grows in step with it.
+func TestLongWords(t *testing.T) {
+	for _, name := range []string{"wordpiece", "gpt2", "llama2", "unigram"} {
+		e := openGolden(t, name).NewEncoder()
+		for _, s := range []string{"a", "th", "😀", "\x00\xff"} {
+			if ids := e.Encode(nil, strings.Repeat(s, 200_000)); len(ids) == 0 && s != "\x00\xff" {
+				t.Errorf("%s: no tokens for many %q", name, s)
+			}
+		}
+	}
+}

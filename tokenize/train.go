@@ -1,0 +1,152 @@
+package tokenize
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"log/slog"
+	"unicode/utf8"
+
+	"github.com/tributary-ml/tributary/ingest/progress"
+)
+
+// TrainOptions says what to train. The zero value trains BERT's vocabulary of
+// 30,522 pieces.
+type TrainOptions struct {
+	// VocabSize is the number of pieces to reach, control tokens included;
+	// 30,522 when 0. Training ends with fewer when the texts do not give more.
+	VocabSize int
+	// MinFrequency is how often a pair must stand in the texts to be merged; 2
+	// when 0.
+	MinFrequency int64
+	// Lowercase lowers case and strips accents (WordPiece).
+	Lowercase bool
+	// Alphabet bounds the number of different characters; 1,000 when 0. Words
+	// with other characters become the unknown token (WordPiece).
+	Alphabet int
+	// Specials are the control tokens, in the order of their ids (BPE, Unigram).
+	Specials []string
+	// MemoryBytes bounds the table of words; 512 MiB when 0.
+	MemoryBytes int64
+	// Jobs is the number of workers, all cores when 0. It does not change the
+	// result.
+	Jobs  int
+	Meter *progress.Meter
+	Log   *slog.Logger
+}
+
+func (o *TrainOptions) defaults() error {
+	if o.VocabSize == 0 {
+		o.VocabSize = 30522
+	}
+	if o.MinFrequency == 0 {
+		o.MinFrequency = 2
+	}
+	if o.Alphabet == 0 {
+		o.Alphabet = 1000
+	}
+	if o.MemoryBytes == 0 {
+		o.MemoryBytes = 512 << 20
+	}
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+	switch {
+	case o.VocabSize < 0 || o.VocabSize > maxVocabulary:
+		return fmt.Errorf("a vocabulary of %d pieces cannot be trained, want 1 to %d", o.VocabSize, maxVocabulary)
+	case o.MinFrequency < 0 || o.Alphabet < 0 || o.MemoryBytes < 0:
+		return errors.New("minimum frequency, alphabet and memory cannot be negative")
+	}
+	return nil
+}
+
+// ErrNoWords says that the texts to train on hold no word.
+var ErrNoWords = errors.New("the texts hold no word to train on")
+
+// bertSpecials are the control tokens of BERT, in the order of their ids.
+var bertSpecials = []string{"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"}
+
+// TrainWordPiece trains a BERT tokenizer on texts: pieces are learned as merges
+// of frequent pairs, those inside words with the prefix "##", as the trainer of
+// Hugging Face tokenizers does. The result depends on the texts and the options
+// alone, not on the order of the texts or the number of workers, as long as the
+// words fit into MemoryBytes (the order matters to what is dropped then).
+func TrainWordPiece(ctx context.Context, texts iter.Seq2[string, error], o TrainOptions) (*Tokenizer, error) {
+	if err := o.defaults(); err != nil {
+		return nil, fmt.Errorf("training a WordPiece tokenizer: %w", err)
+	}
+	if least := len(bertSpecials) + 1; o.VocabSize < least {
+		return nil, fmt.Errorf("training a WordPiece tokenizer: a vocabulary of %d has no room beside the %d control tokens", o.VocabSize, least-1)
+	}
+	const maxChars = 100
+	normalizer := &bertNormalizer{Type: "BertNormalizer", CleanText: true, HandleChineseChars: true, Lowercase: o.Lowercase}
+	rules := newBertRules(normalizer)
+	c := &counter{jobs: o.Jobs, memory: o.MemoryBytes, meter: o.Meter, words: func() func(string, func([]byte)) {
+		s := &bertScanner{rules: rules, limit: 4 * maxChars}
+		return func(text string, yield func([]byte)) {
+			s.text, s.pos = text, 0
+			for s.next() {
+				// A longer word is never looked up in the vocabulary.
+				if len(s.word) <= maxChars || utf8.RuneCount(s.word) <= maxChars {
+					yield(s.word)
+				}
+			}
+			s.text = ""
+		}
+	}}
+	words, err := c.count(ctx, texts)
+	if err != nil {
+		return nil, fmt.Errorf("training a WordPiece tokenizer: %w", err)
+	}
+	if len(words) == 0 {
+		return nil, fmt.Errorf("training a WordPiece tokenizer: %w", ErrNoWords)
+	}
+	sayDropped(o, c.dropped, len(words))
+	m := &merger{vocabSize: o.VocabSize, minFrequency: o.MinFrequency, prefix: "##", limit: o.Alphabet, meter: o.Meter}
+	if err := m.learn(ctx, words, bertSpecials); err != nil {
+		return nil, fmt.Errorf("training a WordPiece tokenizer: %w", err)
+	}
+	sayShort(o, len(m.symbols))
+
+	v := newVocabulary(len(m.symbols))
+	for id, s := range m.symbols {
+		if err := v.add(s, int32(id)); err != nil {
+			return nil, fmt.Errorf("training a WordPiece tokenizer: %w", err)
+		}
+	}
+	t := &Tokenizer{
+		normalizer: normalizer,
+		pre:        &bertPreTokenizer{Type: "BertPreTokenizer"},
+		post:       bertTemplate("[CLS]", "[SEP]", 2, 3),
+		decoder:    &wordPieceDecoder{Type: "WordPiece", Prefix: "##", Cleanup: true},
+		config:     tokenizerConfig{maxLength: 512},
+	}
+	for id, s := range bertSpecials {
+		t.added = append(t.added, AddedToken{ID: int32(id), Content: s, Special: true})
+	}
+	if t.model, err = newWordPiece(v, "[UNK]", "##", maxChars); err != nil {
+		return nil, fmt.Errorf("training a WordPiece tokenizer: %w", err)
+	}
+	if err := t.finish(); err != nil {
+		return nil, fmt.Errorf("training a WordPiece tokenizer: %w", err)
+	}
+	return t, nil
+}
+
+// sayDropped tells when words were dropped for lack of memory.
+func sayDropped(o TrainOptions, dropped int64, kept int) {
+	if dropped > 0 {
+		o.Log.Warn("the table of words outgrew its memory; rare words were dropped", "dropped", dropped, "kept", kept, "memory_bytes", o.MemoryBytes)
+	}
+}
+
+// sayShort tells when a vocabulary has another size than was asked for.
+func sayShort(o TrainOptions, have int) {
+	switch {
+	case have < o.VocabSize:
+		o.Log.Info("the texts give fewer pieces than were asked for", "pieces", have, "asked", o.VocabSize)
+	case have > o.VocabSize:
+		o.Log.Info("the alphabet alone is larger than the vocabulary that was asked for", "pieces", have, "asked", o.VocabSize)
+	}
+}

@@ -1,0 +1,275 @@
+package tokenize
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// unigram is the unigram language model (Kudo, "Subword Regularization", ACL
+// 2018): a text is cut into the pieces whose log probabilities sum to the most.
+type unigram struct {
+	vocab *vocabulary
+	// exact holds the scores as they are written, scores as they are added up.
+	exact, scores []float64
+	unk           int32 // -1 for none
+	byteFallback  bool
+
+	trie     *trie
+	control  []bool
+	minScore float64
+	bytes    [256]int32
+	whole    bool // every byte has a piece
+}
+
+// unknownPenalty is how much worse than the worst piece an unknown character is.
+const unknownPenalty = 10
+
+func (m *unigram) prepare() error {
+	if m.unk >= 0 && !m.vocab.has(m.unk) {
+		return fmt.Errorf("the unknown token %d is not in the vocabulary of %d pieces", m.unk, m.vocab.size())
+	}
+	m.minScore = math.Inf(1)
+	for _, score := range m.scores {
+		m.minScore = min(m.minScore, score)
+	}
+	m.whole = true
+	for b := range m.bytes {
+		id, ok := m.vocab.id(fmt.Sprintf("<0x%02X>", b))
+		if !ok {
+			id, m.whole = -1, false
+		}
+		m.bytes[b] = id
+	}
+	return nil
+}
+
+func (m *unigram) forbid(control []bool) error {
+	m.control = control
+	var keys []string
+	var ids []int32
+	for id, piece := range m.vocab.pieces {
+		if piece != "" && (!control[id] || int32(id) == m.unk) {
+			keys, ids = append(keys, piece), append(ids, int32(id))
+		}
+	}
+	var err error
+	m.trie, err = newTrie(keys, ids)
+	return err
+}
+
+// lattice is the scratch memory of a search: for each byte, the best way to end a
+// piece there.
+type lattice struct {
+	score []float64
+	from  []int32
+	id    []int32
+	ends  []int32
+}
+
+// best finds the best pieces of text; their ends and ids lie in l.ends and l.id
+// at those ends, last first.
+func (m *unigram) best(l *lattice, text []byte) {
+	n := len(text)
+	if cap(l.from) <= n {
+		l.score, l.from, l.id = make([]float64, n+n/4+64), make([]int32, n+n/4+64), make([]int32, n+n/4+64)
+	}
+	score, from, id := l.score[:n+1], l.from[:n+1], l.id[:n+1]
+	for i := range from {
+		from[i] = -1
+	}
+	score[0] = 0
+	units := m.trie.units
+	unknown := m.minScore - unknownPenalty
+	for at := 0; at < n; {
+		here := score[at]
+		size := 1
+		if text[at] >= utf8.RuneSelf {
+			_, size = utf8.DecodeRune(text[at:])
+		}
+		single := false
+		node := int32(0)
+		for i := at; i < n; {
+			next := units[node].base ^ int32(text[i])
+			u := &units[next]
+			if u.check != node {
+				break
+			}
+			node = next
+			i++
+			if v := u.value; v >= 0 {
+				if s := m.scores[v] + here; from[i] < 0 || s > score[i] {
+					score[i], from[i], id[i] = s, int32(at), v
+				}
+				single = single || i-at == size
+			}
+		}
+		if !single {
+			i := at + size
+			if s := unknown + here; from[i] < 0 || s > score[i] {
+				score[i], from[i], id[i] = s, int32(at), m.unk
+			}
+		}
+		at += size
+	}
+	l.ends = l.ends[:0]
+	for at := int32(n); at > 0; at = from[at] {
+		l.ends = append(l.ends, at)
+	}
+}
+
+func (m *unigram) vocabulary() *vocabulary { return m.vocab }
+
+// encode cuts a word.
+func (m *unigram) encode(e *Encoder, word []byte) error {
+	l := &e.lattice
+	m.best(l, word)
+	var err error
+	start := 0
+	for k := len(l.ends) - 1; k >= 0; k-- {
+		end := int(l.ends[k])
+		id := l.id[end]
+		if id != m.unk {
+			e.piece(id, start, end)
+			start = end
+			continue
+		}
+		// Unknown characters in a row are one token.
+		for k > 0 && l.id[l.ends[k-1]] == m.unk {
+			k--
+			end = int(l.ends[k])
+		}
+		if known, ok := m.vocab.ids[string(word[start:end])]; ok && !m.control[known] {
+			id = known
+		} else if m.byteFallback && m.whole {
+			for _, b := range word[start:end] {
+				e.piece(m.bytes[b], start, end)
+			}
+			start = end
+			continue
+		}
+		if id < 0 {
+			err = fmt.Errorf("%.50q is not in the vocabulary, which has no unknown token", word[start:end])
+		} else {
+			e.piece(id, start, end)
+		}
+		start = end
+	}
+	return err
+}
+
+// unigramForm is the model's entry in tokenizer.json.
+type unigramForm struct {
+	Type         string        `json:"type"`
+	UnkID        *int32        `json:"unk_id"`
+	Vocab        []scoredPiece `json:"vocab"`
+	ByteFallback bool          `json:"byte_fallback"`
+}
+
+// scoredPiece is written as [piece, score].
+type scoredPiece struct {
+	piece string
+	score float64
+}
+
+// UnmarshalJSON reads an array of two.
+func (s *scoredPiece) UnmarshalJSON(data []byte) error {
+	var both []json.RawMessage
+	if err := json.Unmarshal(data, &both); err != nil {
+		return err
+	}
+	if len(both) != 2 {
+		return fmt.Errorf("a piece and its score have %d elements", len(both))
+	}
+	if err := json.Unmarshal(both[0], &s.piece); err != nil {
+		return err
+	}
+	return json.Unmarshal(both[1], &s.score)
+}
+
+// looseFloat gives a score as the reference reads it from its shortest decimal
+// form: the digits as one integer, rounded, then divided by a power of ten, and rounded
+// again. The last bit may differ from exact, the value of the same number, and
+// decides between ways to cut a text that are equally good.
+func looseFloat(exact float64) float64 {
+	number := strconv.FormatFloat(exact, 'f', -1, 64)
+	digits, exponent, point := uint64(0), 0, false
+	rest, negative := strings.CutPrefix(number, "-")
+	for i := range len(rest) {
+		switch c := rest[i]; {
+		case c == '.':
+			point = true
+		case c < '0' || c > '9' || digits > (math.MaxUint64-9)/10:
+			// More digits than fit are rare enough to be exact.
+			return exact
+		default:
+			digits = digits*10 + uint64(c-'0')
+			if point {
+				exponent++
+			}
+		}
+	}
+	// The powers that a float64 holds exactly.
+	if exponent > 22 {
+		return exact
+	}
+	f := float64(digits) / math.Pow10(exponent)
+	if negative {
+		f = -f
+	}
+	return f
+}
+
+// MarshalJSON writes what UnmarshalJSON reads.
+func (s scoredPiece) MarshalJSON() ([]byte, error) { return marshalCompact([]any{s.piece, s.score}) }
+
+func (m *unigram) form() any {
+	form := unigramForm{Type: "Unigram", ByteFallback: m.byteFallback, Vocab: make([]scoredPiece, len(m.scores))}
+	if m.unk >= 0 {
+		form.UnkID = &m.unk
+	}
+	for id, piece := range m.vocab.pieces {
+		form.Vocab[id] = scoredPiece{piece, m.exact[id]}
+	}
+	return form
+}
+
+func newUnigram(pieces []scoredPiece, unk int32, byteFallback bool) (*unigram, error) {
+	m := &unigram{vocab: newVocabulary(len(pieces)), unk: unk, byteFallback: byteFallback}
+	for id, p := range pieces {
+		if err := m.vocab.add(p.piece, int32(id)); err != nil {
+			return nil, err
+		}
+		if math.IsNaN(p.score) || math.IsInf(p.score, 0) {
+			return nil, fmt.Errorf("piece %q has the score %v", p.piece, p.score)
+		}
+		m.exact, m.scores = append(m.exact, p.score), append(m.scores, looseFloat(p.score))
+	}
+	return m, m.prepare()
+}
+
+func readUnigram(raw json.RawMessage) (model, error) {
+	var form unigramForm
+	if err := json.Unmarshal(raw, &form); err != nil {
+		return nil, fmt.Errorf("model: %w", err)
+	}
+	if len(form.Vocab) == 0 {
+		return nil, errors.New("model: it has no vocabulary")
+	}
+	unk := int32(-1)
+	if form.UnkID != nil {
+		unk = *form.UnkID
+		if unk < 0 {
+			return nil, fmt.Errorf("model: the unknown token has id %d", unk)
+		}
+	}
+	m, err := newUnigram(form.Vocab, unk, form.ByteFallback)
+	if err != nil {
+		return nil, fmt.Errorf("model: %w", err)
+	}
+	return m, nil
+}
