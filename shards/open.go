@@ -1,0 +1,307 @@
+package shards
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/parquet-go/parquet-go"
+	"github.com/zeebo/xxh3"
+
+	"github.com/tributary-ml/tributary/dedup"
+	"github.com/tributary-ml/tributary/ingest/store"
+)
+
+// maxOpenFiles bounds the shard files a Set holds open when none is being read.
+const maxOpenFiles = 16
+
+// Set is the shards of one source for one tokenizer, open for reading. Its
+// methods may be called from several goroutines.
+type Set struct {
+	dir      string
+	manifest *Manifest
+	marksKey string
+	// first holds the first block of each file, and one past the last.
+	first []int
+	// marked holds the ids of the documents that marks cover whole, ascending.
+	marked [][16]byte
+
+	mu    sync.Mutex
+	files map[int]*shardFile
+	clock int64
+}
+
+// shardFile is one verified, open file. refs counts the reads under way.
+type shardFile struct {
+	mu       sync.Mutex
+	refs     int
+	used     int64
+	f        *os.File
+	pq       *parquet.File
+	cols     columns
+	modified time.Time
+}
+
+// columns holds the indices of the leaf columns that ReadBlock reads.
+type columns struct{ id, tokens, ends int }
+
+// Block is a block's documents, end to end. Its slices are reused by the next
+// ReadBlock into it, its strings are not.
+type Block struct {
+	// IDs holds the documents' ids. Length rows.
+	IDs []string
+	// Tokens holds the tokens of all documents.
+	Tokens []int32
+	// DocBounds bounds the documents: document i is
+	// Tokens[DocBounds[i]:DocBounds[i+1]]. Length rows+1.
+	DocBounds []int32
+	// SentenceEnds holds the ends of the sentences of all documents, as token
+	// offsets in their own document; those of document i are
+	// SentenceEnds[SentenceBounds[i]:SentenceBounds[i+1]]. An empty document has
+	// none, any other's last one is its length.
+	SentenceEnds []int32
+	// SentenceBounds has length rows+1.
+	SentenceBounds []int32
+	// Keep is false for documents that a mark covers whole. Length rows.
+	Keep []bool
+
+	text []byte
+}
+
+// Rows returns the number of documents.
+func (b *Block) Rows() int { return len(b.IDs) }
+
+// Open opens the shards of a source for a tokenizer and reads the source's
+// current marks. The files are read, and compared with their checksums, when
+// blocks of them are asked for. The error is ErrNoShards when there are none.
+func Open(ctx context.Context, dataDir, source, tokenizer string) (*Set, error) {
+	m, err := ReadManifest(dataDir, source, tokenizer)
+	if err != nil {
+		return nil, err
+	}
+	s, err := newSet(dataDir, m)
+	if err != nil {
+		return nil, err
+	}
+	if s.marksKey, err = dedup.MarksKey(dataDir, source); err != nil {
+		return nil, err
+	}
+	for mark, err := range dedup.Marks(ctx, dataDir, source) {
+		if err != nil {
+			return nil, fmt.Errorf("opening the shards of %s: %w", source, err)
+		}
+		if mark.Whole() {
+			s.marked = append(s.marked, hashID(mark.ID))
+		}
+	}
+	slices.SortFunc(s.marked, compareIDs)
+	s.marked = slices.Clip(slices.Compact(s.marked))
+	return s, nil
+}
+
+// newSet returns the set that m describes, without marks.
+func newSet(dataDir string, m *Manifest) (*Set, error) {
+	if err := checkNames(m.Source, m.Tokenizer); err != nil {
+		return nil, err
+	}
+	s := &Set{dir: Dir(dataDir, m.Source, m.Tokenizer), manifest: m, files: map[int]*shardFile{}}
+	for i, b := range m.Blocks {
+		for len(s.first) <= b.File {
+			s.first = append(s.first, i)
+		}
+	}
+	s.first = append(s.first, len(m.Blocks))
+	return s, nil
+}
+
+func hashID(id string) [16]byte { return xxh3.HashString128(id).Bytes() }
+
+func compareIDs(a, b [16]byte) int { return bytes.Compare(a[:], b[:]) }
+
+// Blocks returns the number of blocks.
+func (s *Set) Blocks() int { return len(s.manifest.Blocks) }
+
+// BlockInfo returns the extent of block i.
+func (s *Set) BlockInfo(i int) BlockInfo { return s.manifest.Blocks[i] }
+
+// Manifest returns the manifest, which must not be changed.
+func (s *Set) Manifest() *Manifest { return s.manifest }
+
+// Marked returns how many documents the marks cover whole. Documents that were
+// marked and are no longer among the shards count as well.
+func (s *Set) Marked() int { return len(s.marked) }
+
+// Digest is the hash of everything ReadBlock gives: rows and marks.
+func (s *Set) Digest() string { return store.Key(s.manifest.Digest(), s.marksKey) }
+
+// ReadBlock reads block i into b. A file whose bytes are not those its manifest
+// vouches for gives a *store.DamagedError, before anything of it is used.
+func (s *Set) ReadBlock(ctx context.Context, i int, b *Block) error {
+	if i < 0 || i >= s.Blocks() {
+		return fmt.Errorf("reading block %d of %s: it has %d blocks", i, s.dir, s.Blocks())
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	info := s.manifest.Blocks[i]
+	f, err := s.acquire(info.File)
+	if err != nil {
+		return err
+	}
+	defer s.release(f)
+	path := filepath.Join(s.dir, s.manifest.Files[info.File].Path)
+	if err := f.readBlock(path, i-s.first[info.File], info, b); err != nil {
+		return err
+	}
+	b.Keep = b.Keep[:0]
+	for _, id := range b.IDs {
+		_, marked := slices.BinarySearchFunc(s.marked, hashID(id), compareIDs)
+		b.Keep = append(b.Keep, !marked)
+	}
+	return nil
+}
+
+// acquire returns file i, verified and open.
+func (s *Set) acquire(i int) (*shardFile, error) {
+	s.mu.Lock()
+	f := s.files[i]
+	if f == nil {
+		f = new(shardFile)
+		s.files[i] = f
+	}
+	f.refs++
+	s.clock++
+	f.used = s.clock
+	s.mu.Unlock()
+	if err := f.open(s.dir, s.manifest.Files[i]); err != nil {
+		s.release(f)
+		return nil, err
+	}
+	return f, nil
+}
+
+// release ends a read and closes the file that was not used for longest when too
+// many are open.
+func (s *Set) release(f *shardFile) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f.refs--
+	for len(s.files) > maxOpenFiles {
+		oldest := -1
+		for i, x := range s.files {
+			if x.refs == 0 && (oldest < 0 || x.used < s.files[oldest].used) {
+				oldest = i
+			}
+		}
+		if oldest < 0 {
+			return
+		}
+		s.files[oldest].close()
+		delete(s.files, oldest)
+	}
+}
+
+// Close closes the files. Reads that are under way must have ended.
+func (s *Set) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, f := range s.files {
+		f.close()
+	}
+	clear(s.files)
+	return nil
+}
+
+func (f *shardFile) close() {
+	if f.f != nil {
+		_ = f.f.Close() // it was only read
+		f.f, f.pq = nil, nil
+	}
+}
+
+// open verifies and opens the file, or finds that it still is the one that was
+// verified. Other callers wait meanwhile.
+func (f *shardFile) open(dir string, want store.File) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	path := filepath.Join(dir, filepath.FromSlash(want.Path))
+	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return &store.DamagedError{Path: path, Detail: "the file is missing"}
+	}
+	if err != nil {
+		return fmt.Errorf("opening a shard: %w", err)
+	}
+	if f.pq != nil && info.Size() == want.Bytes && info.ModTime().Equal(f.modified) {
+		return nil
+	}
+	if f.pq != nil {
+		return &store.DamagedError{Path: path, Detail: "it was changed while it was open"}
+	}
+	if err := store.VerifyFile(dir, want); err != nil {
+		return err
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return fmt.Errorf("opening a shard: %w", err)
+	}
+	err = guard(path, func() error {
+		pq, err := parquet.OpenFile(file, want.Bytes, parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true))
+		if err != nil {
+			return err
+		}
+		cols, err := findColumns(pq.Schema())
+		if err != nil {
+			return err
+		}
+		f.pq, f.cols = pq, cols
+		return nil
+	})
+	if err != nil {
+		return errors.Join(err, file.Close())
+	}
+	f.f, f.modified = file, info.ModTime()
+	return nil
+}
+
+func findColumns(schema *parquet.Schema) (columns, error) {
+	var c columns
+	for _, want := range []struct {
+		at         *int
+		repetition int
+		kind       parquet.Kind
+		path       []string
+	}{
+		{&c.id, 0, parquet.ByteArray, []string{"id"}},
+		{&c.tokens, 1, parquet.Int32, []string{"tokens", "list", "element"}},
+		{&c.ends, 1, parquet.Int32, []string{"sentence_ends", "list", "element"}},
+	} {
+		leaf, ok := schema.Lookup(want.path...)
+		if !ok || leaf.Node.Type().Kind() != want.kind || leaf.MaxRepetitionLevel != want.repetition || leaf.MaxDefinitionLevel != want.repetition {
+			return c, fmt.Errorf("it has no column %v of the kind that shards have", want.path)
+		}
+		*want.at = leaf.ColumnIndex
+	}
+	return c, nil
+}
+
+// guard turns what the Parquet library makes of a damaged file, errors and
+// panics both, into a *store.DamagedError that names it.
+func guard(path string, f func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = &store.DamagedError{Path: path, Detail: fmt.Sprint(p)}
+		}
+	}()
+	if err := f(); err != nil {
+		return &store.DamagedError{Path: path, Detail: err.Error()}
+	}
+	return nil
+}

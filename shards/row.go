@@ -1,0 +1,196 @@
+// Package shards turns documents into token shards: Parquet files whose rows are
+// tokenised documents in the order of a keyed hash of their ids, cut into blocks
+// (row groups) that a mixer reads one at a time.
+package shards
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+
+	"github.com/zeebo/xxh3"
+
+	"github.com/tributary-ml/tributary/ingest"
+)
+
+// orderSeed keys the hash that orders the rows. It is part of the format: another
+// seed is another order.
+const orderSeed = 0x7472_6962_7574_6172
+
+// row is one row of a shard.
+type row struct {
+	ID       string `parquet:"id"`
+	Source   string `parquet:"source,dict"`
+	Language string `parquet:"language,dict"`
+	// File, Offset and Record are where the document came from, as
+	// ingest.Document has them.
+	File   string `parquet:"file,dict"`
+	Offset int64  `parquet:"offset"`
+	Record int64  `parquet:"record"`
+
+	Tokens []int32 `parquet:"tokens,list"`
+	// SentenceEnds holds the token offsets at which sentences end, ascending; the
+	// last is the number of tokens. Sentences without a token are left out.
+	SentenceEnds []int32 `parquet:"sentence_ends,list"`
+	// Length is the number of tokens.
+	Length int32 `parquet:"length"`
+
+	Chars int64 `parquet:"chars"`
+	Words int64 `parquet:"words"`
+	Lines int64 `parquet:"lines"`
+
+	// Marks names the rules that had marked the whole document when the shard was
+	// written, in order of name.
+	Marks []string `parquet:"marks,list"`
+}
+
+// appendKey appends what the rows are ordered by: the keyed hash of the id, and
+// the id for the case that two hashes are equal.
+func appendKey(dst []byte, id string) []byte {
+	dst = binary.BigEndian.AppendUint64(dst, xxh3.HashStringSeed(id, orderSeed))
+	return append(dst, id...)
+}
+
+// appendRow appends the spill form of a document's row: everything but the id,
+// which is in the key, and the marks, which are joined when the row is laid down.
+func appendRow(dst []byte, d *ingest.Document, tokens, ends []int32) []byte {
+	for _, s := range []string{d.Source, d.Language, d.File} {
+		dst = binary.AppendUvarint(dst, uint64(len(s)))
+		dst = append(dst, s...)
+	}
+	for _, v := range []int64{d.Offset, d.Record, d.Chars, d.Words, d.Lines} {
+		dst = binary.AppendVarint(dst, v)
+	}
+	dst = binary.AppendUvarint(dst, uint64(len(tokens)))
+	dst = binary.AppendUvarint(dst, uint64(len(ends)))
+	for _, t := range tokens {
+		dst = binary.AppendVarint(dst, int64(t))
+	}
+	last := int32(0)
+	for _, e := range ends {
+		dst = binary.AppendUvarint(dst, uint64(e-last))
+		last = e
+	}
+	return dst
+}
+
+// arenaInts is the size of the arena that common rows share.
+const arenaInts = 1 << 20
+
+var errRow = errors.New("a spilled row does not decode")
+
+// decoder reads the spill form; bad stays set after the first thing that does
+// not decode.
+type decoder struct {
+	b   []byte
+	bad bool
+}
+
+func (d *decoder) uvarint() uint64 {
+	v, n := binary.Uvarint(d.b)
+	if n <= 0 {
+		d.bad = true
+		return 0
+	}
+	d.b = d.b[n:]
+	return v
+}
+
+func (d *decoder) varint() int64 {
+	v, n := binary.Varint(d.b)
+	if n <= 0 {
+		d.bad = true
+		return 0
+	}
+	d.b = d.b[n:]
+	return v
+}
+
+func (d *decoder) string() string {
+	n := d.uvarint()
+	if n > uint64(len(d.b)) {
+		d.bad = true
+		return ""
+	}
+	s := string(d.b[:n])
+	d.b = d.b[n:]
+	return s
+}
+
+// decodeRow reads a spilled row. The token and sentence slices are taken from
+// arena, which it returns grown.
+func decodeRow(key, value []byte, arena []int32) (row, []int32, error) {
+	if len(key) < 8 {
+		return row{}, arena, errRow
+	}
+	d := decoder{b: value}
+	r := row{ID: string(key[8:]), Source: d.string(), Language: d.string(), File: d.string()}
+	for _, v := range []*int64{&r.Offset, &r.Record, &r.Chars, &r.Words, &r.Lines} {
+		*v = d.varint()
+	}
+	tokens, ends := d.uvarint(), d.uvarint()
+	// A varint takes a byte at least, so that a bad count cannot ask for memory.
+	if d.bad || tokens > uint64(len(d.b)) || ends > uint64(len(d.b))-tokens {
+		return row{}, arena, errRow
+	}
+	if need := int(tokens + ends); cap(arena)-len(arena) < need {
+		arena = make([]int32, 0, max(need, arenaInts)) // rows decoded before keep the old one
+	}
+	from := len(arena)
+	for range tokens {
+		arena = append(arena, int32(d.varint()))
+	}
+	mid := len(arena)
+	last := int32(0)
+	for range ends {
+		last += int32(d.uvarint())
+		arena = append(arena, last)
+	}
+	if d.bad || len(d.b) != 0 {
+		return row{}, arena, errRow
+	}
+	r.Tokens, r.SentenceEnds = arena[from:mid:mid], arena[mid:len(arena):len(arena)]
+	r.Length = int32(tokens)
+	return r, arena, nil
+}
+
+// Encoder turns text into token ids, appending to dst, without special tokens.
+// It is used by one goroutine at a time.
+type Encoder interface {
+	Encode(dst []int32, text string) []int32
+}
+
+// tokenise encodes a document sentence by sentence. The slices are those of
+// scratch, grown.
+func tokenise(enc Encoder, text string, s *scratch) error {
+	s.tokens, s.ends = s.tokens[:0], s.ends[:0]
+	s.bytes = s.sentences(text, s.bytes[:0])
+	from := 0
+	for _, to := range s.bytes {
+		if to < from || to > len(text) {
+			return fmt.Errorf("the sentence ends of the text do not ascend: %d after %d in %d bytes", to, from, len(text))
+		}
+		before := len(s.tokens)
+		s.tokens = enc.Encode(s.tokens, text[from:to])
+		from = to
+		if len(s.tokens) > before {
+			if len(s.tokens) > math.MaxInt32 {
+				return fmt.Errorf("the document has more than %d tokens", math.MaxInt32)
+			}
+			s.ends = append(s.ends, int32(len(s.tokens)))
+		}
+	}
+	if from != len(text) {
+		return fmt.Errorf("the last sentence ends at byte %d of %d", from, len(text))
+	}
+	return nil
+}
+
+// scratch is the working memory of one goroutine that tokenises.
+type scratch struct {
+	sentences    func(text string, dst []int) []int
+	bytes        []int
+	tokens, ends []int32
+	key, value   []byte
+}

@@ -1,0 +1,125 @@
+package shards
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+
+	"github.com/parquet-go/parquet-go"
+)
+
+// Values returns the columns that hold one value a row, by name, each with a value
+// of the type that ReadValues gives: int, float64, bool or string.
+func (s *Set) Values() (map[string]any, error) {
+	columns := map[string]any{}
+	if s.Blocks() == 0 {
+		return columns, nil
+	}
+	f, err := s.acquire(0)
+	if err != nil {
+		return nil, err
+	}
+	defer s.release(f)
+	for _, field := range f.pq.Schema().Fields() {
+		if !field.Leaf() || !field.Required() {
+			continue
+		}
+		switch field.Type().Kind() {
+		case parquet.Int32, parquet.Int64:
+			columns[field.Name()] = 0
+		case parquet.Float, parquet.Double:
+			columns[field.Name()] = 0.0
+		case parquet.Boolean:
+			columns[field.Name()] = false
+		case parquet.ByteArray:
+			columns[field.Name()] = ""
+		}
+	}
+	return columns, nil
+}
+
+// ReadValues reads columns of block i, each of which Values must have named. The
+// result has one slice for each name, of one value a row.
+func (s *Set) ReadValues(ctx context.Context, i int, names []string) ([][]any, error) {
+	if i < 0 || i >= s.Blocks() {
+		return nil, fmt.Errorf("reading block %d of %s: it has %d blocks", i, s.dir, s.Blocks())
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	info := s.manifest.Blocks[i]
+	f, err := s.acquire(info.File)
+	if err != nil {
+		return nil, err
+	}
+	defer s.release(f)
+	path := filepath.Join(s.dir, s.manifest.Files[info.File].Path)
+	values := make([][]any, len(names))
+	return values, guard(path, func() error {
+		g := i - s.first[info.File]
+		groups := f.pq.RowGroups()
+		if g >= len(groups) || groups[g].NumRows() != info.Rows {
+			return fmt.Errorf("its row group %d is not the block that its manifest lists", g)
+		}
+		for j, name := range names {
+			leaf, ok := f.pq.Schema().Lookup(name)
+			if !ok {
+				return fmt.Errorf("it has no column %q", name)
+			}
+			if values[j], err = readValues(groups[g].ColumnChunks()[leaf.ColumnIndex], int(info.Rows)); err != nil {
+				return fmt.Errorf("column %s: %w", name, err)
+			}
+		}
+		return nil
+	})
+}
+
+// readValues reads a column of one value a row.
+func readValues(chunk parquet.ColumnChunk, rows int) (values []any, err error) {
+	values = make([]any, 0, rows)
+	pages := chunk.Pages()
+	defer func() { err = errors.Join(err, pages.Close()) }()
+	buf := make([]parquet.Value, 256)
+	for {
+		p, err := pages.ReadPage()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return nil, err
+		}
+		for r := p.Values(); err == nil; {
+			var n int
+			n, err = r.ReadValues(buf)
+			for _, v := range buf[:n] {
+				values = append(values, valueOf(v))
+			}
+		}
+		parquet.Release(p)
+		if !errors.Is(err, io.EOF) {
+			return nil, err
+		}
+	}
+	if len(values) != rows {
+		return nil, fmt.Errorf("%d values in %d rows", len(values), rows)
+	}
+	return values, nil
+}
+
+func valueOf(v parquet.Value) any {
+	switch v.Kind() {
+	case parquet.Int32:
+		return int(v.Int32())
+	case parquet.Int64:
+		return int(v.Int64())
+	case parquet.Float:
+		return float64(v.Float())
+	case parquet.Double:
+		return v.Double()
+	case parquet.Boolean:
+		return v.Boolean()
+	}
+	return string(v.ByteArray())
+}
