@@ -1,0 +1,68 @@
+// Package masking turns samples into batches: it chooses what is hidden from the
+// model and what the model must say. An objective is a point of the grid Data x
+// Transform x Representation x Output (Dery et al. 2022); "bert" and "roberta"
+// are names of such points.
+package masking
+
+import "github.com/tributary-ml/tributary/mixer"
+
+// Batch is what a model trains on. It is ragged: the sequences lie end to end
+// and nothing is padded.
+type Batch struct {
+	// Step is the optimiser step the batch belongs to.
+	Step int64
+	// Tokens holds the token ids of all sequences, end to end, after masking.
+	Tokens []int32
+	// Segments holds each token's segment (token type) id. Length len(Tokens).
+	Segments []uint8
+	// SeqBounds (cu_seqlens elsewhere) holds the bounds of the sequences:
+	// sequence i is Tokens[SeqBounds[i]:SeqBounds[i+1]]. Length sequences+1.
+	SeqBounds []int32
+	// Ranks is the visibility rule: in its own sequence, position i sees position
+	// j iff Ranks[j] <= Ranks[i]. Nil means that every position sees every other.
+	Ranks []int32
+	// TwoStream means that what is predicted at a position must not come from the
+	// token there: a second, query stream sees position j from position i iff
+	// Ranks[j] < Ranks[i] (Yang et al., "XLNet", 2019, section 2.3).
+	TwoStream bool
+	// Predict holds the positions (indices into Tokens, ascending) at which the
+	// model must predict, and Labels the token ids it must predict there.
+	Predict []int32
+	Labels  []int32
+	// SpanStarts and SpanEnds hold, for each of Predict, the bounds in Tokens of
+	// the hidden span it is in: a span-boundary objective predicts it from the
+	// positions SpanStarts-1 and SpanEnds (Joshi et al., "SpanBERT", 2020). Nil for
+	// objectives without.
+	SpanStarts, SpanEnds []int32
+	// PairLabels holds one label a sequence, 0 when its second segment follows
+	// the first in the document and 1 when it is from another one (the classes of
+	// BERT's next-sentence head) or, for a sentence-order objective, stands before
+	// it. Nil for objectives without pairs.
+	PairLabels []int32
+	// Targets holds, for encoder-decoder objectives, what the decoder must say,
+	// end to end, and TargetBounds the bounds of the sequences' shares. Nil for
+	// others.
+	Targets, TargetBounds []int32
+	// Origins says where each sequence came from. Length sequences.
+	Origins []Origin
+}
+
+// Origin is the place a sequence was taken from, for tracing and for per-source
+// figures.
+type Origin struct {
+	// Index is the number of the sample in the mixed stream.
+	Index int64
+	// Task is the index of the task in the mix.
+	Task int
+	// Source is the task's source and Epoch the source's pass.
+	Source string
+	Epoch  int64
+	// Spans lists the document parts the sequence is made of, in order.
+	Spans []Span
+}
+
+// Span is a run of tokens of one document.
+type Span = mixer.Span
+
+// Sequences returns the number of sequences.
+func (b *Batch) Sequences() int { return max(0, len(b.SeqBounds)-1) }

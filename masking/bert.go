@@ -1,0 +1,158 @@
+package masking
+
+import (
+	"github.com/tributary-ml/tributary/mixer"
+	"github.com/tributary-ml/tributary/mixer/counter"
+)
+
+// bert follows create_pretraining_data of the BERT release. A sample's sentences,
+// or with probability Short as many as reach a target length drawn uniformly from
+// 2 to SeqLen-3, are cut after a random sentence. With probability one half, and
+// always when there is one sentence, the second part is replaced by sentences of a
+// random other document, from a random one on, up to the target; pairs that are
+// too long lose tokens of the longer side, at the front or the back by coin.
+// Exactly the share of the tokens is predicted, at least one.
+//
+// It differs in three ways, because a sample is a window of a fixed pass, not the
+// next piece of a running text. Sentences that a replaced second part or a short
+// target leaves over do not begin the next sample; they come again, with other
+// draws, in the next pass. A window holds as many sentences as fit, where the tool
+// adds one more and cuts. And the random document is drawn from those in memory
+// with the sample, always another one if there is one; alone, a window of several
+// sentences keeps its second part.
+type bert struct{ masker }
+
+func (o *bert) Layout() mixer.Layout { return mixer.Pairs }
+
+func (o *bert) Build(step int64, samples []mixer.Sample) *Batch {
+	w := o.begin(step, samples)
+	w.pairs(samples, false, func(tokens int, draw *counter.Stream) {
+		if o.options.WholeWords {
+			w.chooseGrams(w.exactly(tokens), draw, single)
+		} else {
+			w.chooseAny(w.exactly(tokens), draw)
+		}
+		w.hide(draw, w.anyToken(draw))
+	})
+	return w.batch
+}
+
+// albert differs from bert in the second task and in what is hidden together
+// (Lan et al., "ALBERT", 2020, section 3.1 and 4.1). A pair is always of one
+// document, and with probability one half its parts change places; only a window
+// of one sentence has a second part from a random document. Runs of one to three
+// whole words are hidden, a run of n with a chance in proportion to 1/n.
+type albert struct{ masker }
+
+var albertGrams = newLengths(3, func(n int) float64 { return 1 / float64(n) })
+
+func (o *albert) Layout() mixer.Layout { return mixer.Pairs }
+
+func (o *albert) Build(step int64, samples []mixer.Sample) *Batch {
+	w := o.begin(step, samples)
+	w.pairs(samples, true, func(tokens int, draw *counter.Stream) {
+		w.chooseGrams(w.exactly(tokens), draw, func() int { return albertGrams.draw(draw) })
+		w.hide(draw, w.anyToken(draw))
+	})
+	return w.batch
+}
+
+// pairs builds the sequences of samples as pairs, in each of which hide, told its
+// length, hides what it chooses.
+func (w *work) pairs(samples []mixer.Sample, swap bool, hide func(tokens int, draw *counter.Stream)) {
+	b := w.batch
+	b.PairLabels = make([]int32, 0, len(samples))
+	b.Segments = make([]uint8, 0, cap(b.Tokens))
+	spans := make([]Span, 0, 2*len(samples))
+	for i := range samples {
+		s := &samples[i]
+		pairKey, maskKey := w.draws(s)
+		var pair pair
+		pair.draw(s, w.options.SeqLen-3, w.options.Short, swap, pairKey.Stream())
+		spans = append(spans, pair.a.span(), pair.b.span())
+
+		b.Tokens = append(b.Tokens, w.cls)
+		b.Tokens = append(b.Tokens, pair.a.tokens...)
+		b.Tokens = append(b.Tokens, w.sep)
+		b.Tokens = append(b.Tokens, pair.b.tokens...)
+		b.Tokens = append(b.Tokens, w.sep)
+		b.Segments = append(b.Segments, make([]uint8, len(pair.a.tokens)+2)...)
+		for range len(pair.b.tokens) + 1 {
+			b.Segments = append(b.Segments, 1)
+		}
+		b.PairLabels = append(b.PairLabels, pair.label)
+
+		draw := maskKey.Stream()
+		w.candidates()
+		hide(len(pair.a.tokens)+len(pair.b.tokens)+3, &draw)
+		w.seal(s, spans[2*i:2*i+2:2*i+2])
+	}
+}
+
+// side is one of the two texts of a pair.
+type side struct {
+	doc    string
+	start  int32 // of tokens, in the document
+	tokens []int32
+}
+
+func (s side) span() Span {
+	return Span{Doc: s.doc, Start: s.start, End: s.start + int32(len(s.tokens))}
+}
+
+// pair is a sequence's two texts; label is 0 when the second follows the first.
+type pair struct {
+	a, b  side
+	label int32
+}
+
+// draw makes a pair of at most room tokens from a sample of the Pairs layout. The
+// other half of the pairs has its texts swapped, or the second from elsewhere.
+func (p *pair) draw(s *mixer.Sample, room int, short float64, swap bool, draw counter.Stream) {
+	target := room
+	if draw.Float64() < short {
+		target = 2 + draw.IntN(room-1)
+	}
+	ends := s.Ends
+	n := 1
+	for n < len(ends) && int(ends[n-1]) < target {
+		n++
+	}
+	cut := 1
+	if n > 1 {
+		cut = 1 + draw.IntN(n-1)
+	}
+	at := s.Spans[0]
+	p.a = side{at.Doc, at.Start, s.Tokens[:ends[cut-1]]}
+	follows := draw.Float64() >= 0.5
+	if n == 1 || !follows && !swap && s.Others() > 0 {
+		p.label = 1
+		other := s.Own()
+		if s.Others() > 0 {
+			other = s.Other(draw.IntN(s.Others()))
+		}
+		from := draw.IntN(other.Sentences())
+		start, end := other.Sentence(from)
+		for to := from + 1; to < other.Sentences() && int(end-start) < target-len(p.a.tokens); to++ {
+			_, end = other.Sentence(to)
+		}
+		p.b = side{other.ID, start, other.Tokens[start:end]}
+	} else {
+		p.b = side{at.Doc, at.Start + ends[cut-1], s.Tokens[ends[cut-1]:ends[n-1]]}
+		if swap && !follows {
+			p.a, p.b, p.label = p.b, p.a, 1
+		}
+	}
+	for len(p.a.tokens)+len(p.b.tokens) > room {
+		long := &p.b
+		if len(p.a.tokens) > len(p.b.tokens) {
+			long = &p.a
+		}
+		if draw.Float64() < 0.5 {
+			long.tokens = long.tokens[1:]
+			long.start++
+		} else {
+			long.tokens = long.tokens[:len(long.tokens)-1]
+		}
+	}
+}
