@@ -1,0 +1,356 @@
+package kernel
+
+// Mat is a row-major matrix: element (i, j) is Data[i*Stride+j]. Its shape is
+// said by whoever uses it.
+type Mat struct {
+	Data   []float32
+	Stride int
+}
+
+// Activation is what a Gemm applies to its result.
+type Activation uint8
+
+// The activations.
+const (
+	None Activation = iota
+	// GELU is x*Phi(x), Phi being the normal distribution function (Hendrycks and
+	// Gimpel 2016, the exact form).
+	GELU
+	// GELUTanh is x/2*(1+tanh(sqrt(2/pi)*(x+0.044715*x^3))) (ibid., section 2).
+	GELUTanh
+	// Tanh is the hyperbolic tangent.
+	Tanh
+)
+
+// Form says which of a Gemm's factors are transposed.
+type Form uint8
+
+// The forms: of C[m,n] = A*B, what is stored.
+const (
+	// NN stores A as [m,k] and B as [k,n].
+	NN Form = iota
+	// NT stores A as [m,k] and B as [n,k]; a linear layer's forward pass.
+	NT
+	// TN stores A as [k,m] and B as [k,n]; a weight's gradient.
+	TN
+)
+
+// GemmArgs describes C = epilogue(op(A)*op(B)).
+type GemmArgs struct {
+	// Op names the product in profiles.
+	Op      string
+	Form    Form
+	M, N, K int
+	A, C    Mat
+	// B is the second factor. More than one part means that they are stacked along
+	// the rows as stored, all of the same number of rows: the query, key and value
+	// weights of a layer make one product.
+	B      [3]Mat
+	BParts int
+
+	// Accumulate adds the product to C. Excludes the rest of the epilogue.
+	Accumulate bool
+	// Bias holds one slice of N/BParts elements per part; a nil one adds nothing.
+	Bias [3][]float32
+	// Act is applied to the biased product. With it, C receives the activation and
+	// Deriv, when its Data is not nil, the activation's derivative.
+	Act   Activation
+	Deriv Mat
+	// Mul, when its Data is not nil, multiplies the result element by element.
+	Mul Mat
+
+	// around, unless nil, is told of each block of rows when its work begins and
+	// when it ends, on the worker that does it. The blocks are blockRows high and
+	// as wide as C.
+	around    rowWork
+	blockRows int
+}
+
+// rowWork is what is done to rows of a product's operands while they are in
+// cache: to A's before the product and to C's after it.
+type rowWork interface {
+	before(block int)
+	after(block int)
+}
+
+const (
+	// kBlock is how many products a register tile sums before it is added to C.
+	// It fixes the order of every sum, so it is the same for all jobs.
+	kBlock = 256
+	// rowBlock is the number of rows of A that stay in the second-level cache.
+	rowBlock = 280
+	// colBlock bounds the columns of C that a task goes over once for each kBlock,
+	// so that they stay in the second-level cache.
+	colBlock = 512
+)
+
+// tile is the work of one call of a micro-kernel: C[rows, cols] (+)= A*B, where
+// element (i, l) of A is at a[i*ars+l*acs] and B is one panel of at most nr
+// columns, row l at b[l*ldb], all nr of them there to be read. Strides count
+// elements.
+type tile struct {
+	a        []float32
+	ars, acs int
+	b        []float32
+	ldb      int
+	c        []float32
+	ldc      int
+	rows     int
+	cols     int
+	k        int
+	add      bool
+}
+
+// Gemm runs the product g describes on the pool.
+func Gemm(p *Pool, g GemmArgs) {
+	t := &p.gemm
+	t.GemmArgs = g
+	t.p = p
+	if g.BParts == 0 {
+		t.BParts = 1
+	}
+	if g.M == 0 || g.N == 0 {
+		return
+	}
+	p.begin()
+	nr := p.ops.nr
+	t.panels = (g.N + nr - 1) / nr
+	// Whole panels of a B that is stored row by row are read in place.
+	t.direct = g.Form != NT && t.BParts == 1 && g.N%nr == 0
+	t.ars, t.acs = g.A.Stride, 1
+	if g.Form == TN {
+		t.ars, t.acs = 1, g.A.Stride
+	}
+	if !t.direct {
+		t.packed = grow(t.packed, t.panels*nr*g.K)
+		t.phase = packB
+		p.run(t.panels, t)
+	}
+
+	// Blocks of the output: large, so that what is read of A and B is reused, but
+	// enough of them to keep all workers busy to the end.
+	t.rowBlocks = (g.M + rowBlock - 1) / rowBlock
+	t.colBlocks = (g.N + colBlock - 1) / colBlock
+	for t.rowBlocks*t.colBlocks < 3*p.jobs && p.jobs > 1 {
+		if g.M/t.rowBlocks >= 8*p.ops.mr {
+			t.rowBlocks *= 2
+		} else if 2*t.colBlocks <= t.panels {
+			t.colBlocks *= 2
+		} else {
+			break
+		}
+	}
+	t.rowBlock = roundUp((g.M+t.rowBlocks-1)/t.rowBlocks, p.ops.mr)
+	t.rowBlocks = (g.M + t.rowBlock - 1) / t.rowBlock
+	if g.around != nil {
+		t.rowBlock, t.colBlocks = g.blockRows, 1
+		t.rowBlocks = (g.M + t.rowBlock - 1) / t.rowBlock
+	}
+	t.phase = multiply
+	p.run(t.rowBlocks*t.colBlocks, t)
+	p.end(g.Op, 2*float64(g.M)*float64(g.N)*float64(g.K), 4*(float64(g.M)*float64(g.N)+float64(g.M)*float64(g.K)+float64(g.N)*float64(g.K)))
+	t.GemmArgs = GemmArgs{}
+}
+
+type gemmPhase uint8
+
+const (
+	packB gemmPhase = iota
+	multiply
+)
+
+type gemmTask struct {
+	GemmArgs
+	p                              *Pool
+	phase                          gemmPhase
+	ars, acs                       int
+	panels                         int
+	direct                         bool
+	packed                         []float32
+	rowBlock, rowBlocks, colBlocks int
+}
+
+func (t *gemmTask) do(worker, item int) {
+	if t.phase == packB {
+		t.pack(item)
+		return
+	}
+	t.multiply(t.p.scratch[worker], item)
+}
+
+// pack lays panel j of B out as the micro-kernel reads it: nr columns, one row
+// of k after the other, zeros where the matrix ends.
+func (t *gemmTask) pack(j int) {
+	nr := t.p.ops.nr
+	dst := t.packed[j*nr*t.K : (j+1)*nr*t.K]
+	first := j * nr
+	cols := min(nr, t.N-first)
+	if t.Form == NT {
+		part := t.N / t.BParts
+		for c := 0; c < nr; {
+			n := first + c
+			if c >= cols {
+				for l := range t.K {
+					clear(dst[l*nr+c : (l+1)*nr])
+				}
+				return
+			}
+			b := &t.B[n/part]
+			rows := min(cols-c, part-n%part)
+			t.p.ops.packT(dst[c:], b.Data[n%part*b.Stride:], b.Stride, rows, t.K)
+			c += rows
+		}
+		return
+	}
+	part := t.K / t.BParts
+	for l := range t.K {
+		b := &t.B[l/part]
+		src := b.Data[l%part*b.Stride+first:]
+		row := dst[l*nr : l*nr+nr]
+		n := copy(row, src[:cols])
+		clear(row[n:])
+	}
+}
+
+// packT sets dst[l*nr+r] to src[r*stride+l] for rows rows, at most nr, and k
+// columns.
+func (o *ops) packT(dst, src []float32, stride, rows, k int) {
+	r := 0
+	if o.transpose != nil {
+		whole := k &^ 15
+		for ; r+16 <= rows; r += 16 {
+			o.transpose(dst[r:], src[r*stride:], stride, whole)
+			for i := r; i < r+16; i++ {
+				for l := whole; l < k; l++ {
+					dst[l*o.nr+i] = src[i*stride+l]
+				}
+			}
+		}
+	}
+	for ; r < rows; r++ {
+		for l, v := range src[r*stride:][:k] {
+			dst[l*o.nr+r] = v
+		}
+	}
+}
+
+func (t *gemmTask) multiply(s *scratch, item int) {
+	o := t.p.ops
+	nr := o.nr
+	rb, cb := item%t.rowBlocks, item/t.rowBlocks
+	row := rb * t.rowBlock
+	rows := min(t.rowBlock, t.M-row)
+	panel, lastPanel := t.panels*cb/t.colBlocks, t.panels*(cb+1)/t.colBlocks
+	col, cols := panel*nr, min(t.N, lastPanel*nr)-panel*nr
+	if t.around != nil {
+		t.around.before(rb)
+		defer t.around.after(rb)
+	}
+	w := &s.tile
+	w.rows, w.ldb, w.ldc = rows, nr, t.C.Stride
+	if t.direct {
+		w.ldb = t.B[0].Stride
+	}
+	for k := 0; k < t.K || k == 0; k += kBlock {
+		w.k = min(kBlock, t.K-k)
+		w.add = t.Accumulate || k > 0
+		w.a, w.ars, w.acs = t.A.Data[row*t.ars+k*t.acs:], t.ars, t.acs
+		if t.Form == TN {
+			// A column of A is far apart in memory; copy the block once.
+			buf := s.floats(0, rows*w.k)
+			for l := range w.k {
+				copy(buf[l*rows:(l+1)*rows], w.a[l*t.acs:])
+			}
+			w.a, w.acs = buf, rows
+		}
+		for j := panel; j < lastPanel; j++ {
+			if t.direct {
+				w.b = t.B[0].Data[k*t.B[0].Stride+j*nr:]
+			} else {
+				w.b = t.packed[(j*t.K+k)*nr:]
+			}
+			w.c = t.C.Data[row*t.C.Stride+j*nr:]
+			w.cols = min(nr, t.N-j*nr)
+			o.block(w)
+		}
+	}
+	t.epilogue(row, rows, col, cols)
+}
+
+// epilogue finishes a block of C while it is in cache.
+func (t *gemmTask) epilogue(row, rows, col, cols int) {
+	if t.Accumulate || t.Bias[0] == nil && t.Act == None && t.Mul.Data == nil {
+		return
+	}
+	part := t.N / t.BParts
+	for i := row; i < row+rows; i++ {
+		c := t.C.Data[i*t.C.Stride+col:][:cols]
+		for j := 0; j < cols; {
+			q := (col + j) / part
+			end := min(cols, (q+1)*part-col)
+			if b := t.Bias[q]; b != nil {
+				t.p.ops.add(c[j:end], b[col+j-q*part:][:end-j])
+			}
+			j = end
+		}
+		if t.Act != None {
+			var d []float32
+			if t.Deriv.Data != nil {
+				d = t.Deriv.Data[i*t.Deriv.Stride+col:][:cols]
+			}
+			t.p.ops.activate(t.Act, c, d)
+		}
+		if t.Mul.Data != nil {
+			t.p.ops.mul(c, t.Mul.Data[i*t.Mul.Stride+col:][:cols])
+		}
+	}
+}
+
+// referenceBlock is the specification of a micro-kernel.
+func referenceBlock(t *tile) {
+	for i := 0; i < t.rows; i += 2 {
+		a0 := t.a[i*t.ars:]
+		a1 := a0
+		if i+1 < t.rows {
+			a1 = t.a[(i+1)*t.ars:]
+		}
+		var s [2][4]float32
+		s[0], s[1] = dot2x4(a0, a1, t.b, t.acs, t.ldb, t.k)
+		for r := range min(2, t.rows-i) {
+			c := t.c[(i+r)*t.ldc:][:t.cols]
+			for j := range c {
+				if t.add {
+					c[j] += s[r][j]
+				} else {
+					c[j] = s[r][j]
+				}
+			}
+		}
+	}
+}
+
+func dot2x4(a0, a1, b []float32, acs, ldb, k int) (u, v [4]float32) {
+	var u0, u1, u2, u3, v0, v1, v2, v3 float32
+	p := 0
+	for l := range k {
+		x, y := a0[p], a1[p]
+		q := (*[4]float32)(b[l*ldb:])
+		u0 += x * q[0]
+		u1 += x * q[1]
+		u2 += x * q[2]
+		u3 += x * q[3]
+		v0 += y * q[0]
+		v1 += y * q[1]
+		v2 += y * q[2]
+		v3 += y * q[3]
+		p += acs
+	}
+	return [4]float32{u0, u1, u2, u3}, [4]float32{v0, v1, v2, v3}
+}
+
+func grow(s []float32, n int) []float32 {
+	if cap(s) < n {
+		return make([]float32, n+n/8)
+	}
+	return s[:n]
+}

@@ -1,0 +1,3 @@
+module github.com/tributary-ml/tributary/model/kernel/gen
+
+go 1.26

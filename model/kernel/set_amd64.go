@@ -1,0 +1,111 @@
+package kernel
+
+import "golang.org/x/sys/cpu"
+
+//go:generate go run -C gen .
+
+// Available reports whether this processor can run the set.
+func (s Set) Available() bool {
+	x := &cpu.X86
+	switch s {
+	case Reference:
+		return true
+	case AVX2:
+		return x.HasAVX2 && x.HasFMA
+	case AVX512:
+		return x.HasAVX2 && x.HasFMA && x.HasAVX512F && x.HasAVX512BW && x.HasAVX512DQ && x.HasAVX512VL
+	}
+	return false
+}
+
+func opsOf(s Set) *ops {
+	switch s {
+	case AVX512:
+		return &avx512Ops
+	case AVX2:
+		return &avx2Ops
+	}
+	return &referenceOps
+}
+
+var (
+	avx2Ops = func() ops {
+		o := referenceOps
+		o.mr, o.nr, o.block = 6, 16, gemm2
+		return o
+	}()
+	avx512Ops = ops{
+		mr: 14, nr: 32, block: gemm512, transpose: transpose512,
+		gelu: gelu512, geluTanh: geluTanh512, biasMax: biasMax512, expSum: expSum512, scaleSum: scaleSum512,
+		add: add512, mul: mul512, scale: scale512, sum: sum512, drop: drop512, dot: dot512, sumSquares: sumSquares512,
+		columnSums: columnSums512, adamW: adamW512,
+		normRow: normRow512, normRowBackward: normRowBackward512, softmax: softmax512,
+		softmaxBackward: softmaxBackward512, dropoutBits: dropoutBits512,
+	}
+)
+
+//go:noescape
+func gemm2(t *tile)
+
+//go:noescape
+func gemm512(t *tile)
+
+//go:noescape
+func gelu512(x, d []float32)
+
+//go:noescape
+func geluTanh512(x, d []float32)
+
+//go:noescape
+func biasMax512(row, top []float32, bias float32)
+
+//go:noescape
+func expSum512(row, top, total []float32)
+
+//go:noescape
+func scaleSum512(row, factor []float32) float32
+
+//go:noescape
+func add512(x, y []float32)
+
+//go:noescape
+func mul512(x, y []float32)
+
+//go:noescape
+func scale512(x []float32, factor float32)
+
+//go:noescape
+func sum512(dst, x, y []float32)
+
+//go:noescape
+func drop512(dst, src []float32, words []uint16, scale float32)
+
+//go:noescape
+func dot512(x, y []float32) float32
+
+//go:noescape
+func sumSquares512(x []float32) float64
+
+//go:noescape
+func columnSums512(dst, x []float32, stride, rows int)
+
+//go:noescape
+func adamW512(w, g, m, v []float32, c *adamConstants)
+
+//go:noescape
+func normRow512(out, sum, x, sub, gain, bias []float32, eps float32) (mean, rstd float32)
+
+//go:noescape
+func normRowBackward512(ds, dout, sum, extra, gain, dgain, dbias []float32, mean, rstd float32)
+
+//go:noescape
+func softmax512(s []float32, words []uint16, ranks []int32, rank int32, scale float32) (top, sum float32)
+
+//go:noescape
+func softmaxBackward512(p, g []float32, words []uint16, ranks []int32, rank int32, scale, norm, delta, keep float32)
+
+//go:noescape
+func dropoutBits512(words []uint16, k0, k1 uint32, row uint64, threshold uint32)
+
+//go:noescape
+func transpose512(dst, src []float32, stride, n int)
