@@ -1,0 +1,135 @@
+package trainer
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/tributary-ml/tributary/ingest/store"
+	"github.com/tributary-ml/tributary/model"
+	"github.com/tributary-ml/tributary/tokenize"
+)
+
+const (
+	exportFormat = "tributary/model/1"
+	configFile   = "config.json"
+	cardFile     = "README.md"
+)
+
+// Exported is what Export writes: a model, its tokenizer, and what the model
+// card tells of the run.
+type Exported struct {
+	// Name is the model's name on its card, such as the run's.
+	Name      string
+	Model     *model.Model
+	Tokenizer *tokenize.Tokenizer
+	// State is where the run stood; nil for a model that was not trained here.
+	State *State
+}
+
+// Export writes a model directory as Hugging Face transformers lays it out, and
+// a manifest of it. The directory appears whole, in place of one that was there
+// before. The bytes depend on the arguments alone.
+func Export(dir string, e Exported) error {
+	c := e.Model.Config()
+	if n := e.Tokenizer.VocabSize(); n > c.VocabSize {
+		return fmt.Errorf("exporting %s: the tokenizer has %d tokens, the model embeds %d", dir, n, c.VocabSize)
+	}
+	d, err := store.CreateDirectory(dir)
+	if err != nil {
+		return fmt.Errorf("exporting a model: %w", err)
+	}
+	defer d.Abort()
+	config, err := exportedConfig(c)
+	if err != nil {
+		return fmt.Errorf("exporting %s: %w", dir, err)
+	}
+	m := &store.Manifest{Format: exportFormat, Config: config}
+	add := func(f store.File, err error) error {
+		if err != nil {
+			return fmt.Errorf("exporting %s: %w", dir, err)
+		}
+		m.Files = append(m.Files, f)
+		return nil
+	}
+	if err := add(store.WriteFile(filepath.Join(d.Path(), configFile), config)); err != nil {
+		return err
+	}
+	if err := add(writeWeights(filepath.Join(d.Path(), weightsFile), e.Model.Params())); err != nil {
+		return err
+	}
+	if err := e.Tokenizer.Save(d.Path()); err != nil {
+		return fmt.Errorf("exporting %s: %w", dir, err)
+	}
+	if err := add(store.WriteFile(filepath.Join(d.Path(), cardFile), card(&e))); err != nil {
+		return err
+	}
+	m.Key = store.Key(exportFormat, config, e.Tokenizer.Digest(), m.Files)
+	if err := store.WriteManifest(d.Path(), m); err != nil {
+		return err
+	}
+	return d.Commit()
+}
+
+// exportedConfig returns the config.json: the model's own keys, and those that
+// transformers writes beside them.
+func exportedConfig(c model.Config) ([]byte, error) {
+	data, err := json.Marshal(c)
+	if err != nil {
+		return nil, fmt.Errorf("encoding the model's configuration: %w", err)
+	}
+	keys := map[string]any{}
+	if err := json.Unmarshal(data, &keys); err != nil {
+		return nil, fmt.Errorf("encoding the model's configuration: %w", err)
+	}
+	keys["architectures"] = []string{c.Architecture()}
+	keys["classifier_dropout"] = nil
+	keys["tie_word_embeddings"] = true
+	keys["torch_dtype"] = "float32"
+	keys["use_cache"] = true
+	data, err = json.MarshalIndent(keys, "", "  ")
+	if err != nil {
+		return nil, fmt.Errorf("encoding the model's configuration: %w", err)
+	}
+	return append(data, '\n'), nil
+}
+
+// ErrNoCheckpoint says that a run has no checkpoint that is whole.
+var ErrNoCheckpoint = errors.New("no checkpoint")
+
+// OpenRun loads the model of the latest checkpoint of the run in dir, as built
+// from the configuration in its lineage, and its state. Damaged checkpoints are
+// reported to damaged, which may be nil, and passed over.
+func OpenRun(dir string, o model.Options, damaged func(error)) (*model.Model, *State, error) {
+	root := checkpointDir(dir)
+	names, err := checkpoints(root)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, name := range names {
+		path := filepath.Join(root, name)
+		s, err := verifiedState(path)
+		if err != nil {
+			if damaged != nil {
+				damaged(err)
+			}
+			continue
+		}
+		var c model.Config
+		if err := json.Unmarshal(s.Lineage.Model, &c); err != nil {
+			return nil, nil, fmt.Errorf("the model's configuration in %s: %w", path, err)
+		}
+		m, err := model.New(c, o)
+		if err != nil {
+			return nil, nil, fmt.Errorf("opening %s: %w", path, err)
+		}
+		if err := readWeights(filepath.Join(path, weightsFile), m.Params()); err != nil {
+			m.Close()
+			return nil, nil, fmt.Errorf("opening %s: %w", path, err)
+		}
+		return m, s, nil
+	}
+	return nil, nil, fmt.Errorf("opening the run in %s: %w (%w)", dir, ErrNoCheckpoint, os.ErrNotExist)
+}

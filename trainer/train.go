@@ -1,0 +1,451 @@
+package trainer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"math"
+	"runtime/metrics"
+	"time"
+
+	"github.com/tributary-ml/tributary/masking"
+	"github.com/tributary-ml/tributary/mixer/counter"
+	"github.com/tributary-ml/tributary/model"
+)
+
+// Result is what a run came to.
+type Result struct {
+	// State is where the run stands, with its last training and held-out figures.
+	State State
+	// Done says that all steps were made; the run was interrupted otherwise.
+	Done bool
+	// ResumedAt is the step this process went on from, 0 when it began anew, and
+	// Checkpoint the directory of the last checkpoint.
+	ResumedAt  int64
+	Checkpoint string
+	// Timing covers this process.
+	Timing Timing
+}
+
+// ErrInterrupted says that the run was stopped by its context. A checkpoint was
+// written; the same run goes on from it.
+var ErrInterrupted = errors.New("interrupted; the same command goes on from here")
+
+// NotFiniteError says that too many steps in a row were skipped.
+type NotFiniteError struct {
+	// Step is the last of them and Skips their number; 0 when it is an evaluation
+	// that was not finite.
+	Step  int64
+	Skips int
+	// Reason says what was not finite.
+	Reason string
+}
+
+func (e *NotFiniteError) Error() string {
+	times := ""
+	if e.Skips > 0 {
+		times = fmt.Sprintf(", %d steps in a row", e.Skips)
+	}
+	return fmt.Sprintf("step %d: %s%s: the run has diverged; lower the learning rate, warm up for longer or clip the gradient harder, "+
+		"and start again or go on from an older checkpoint", e.Step, e.Reason, times)
+}
+
+// run is the state of one call of Run.
+type run struct {
+	cfg     *Config
+	model   Model
+	params  []*model.Param
+	opt     *adamw
+	train   Batches
+	heldout Batches     // nil when nothing is held out
+	held    *heldoutSet // read when it is first needed
+	state   *State
+	journal *journal
+	dropout counter.Key
+	log     *slog.Logger
+
+	saver         *checkpointer
+	checkpointed  int64     // the step of the last checkpoint, -1 when there is none
+	checkpointAt  time.Time // when it was begun
+	began, lineAt time.Time
+	waited        time.Duration // since lineAt
+	tokens        int64         // since lineAt
+	allWaited     time.Duration
+	allTokens     int64
+}
+
+// Run trains the model to cfg.Steps steps, going on from the latest checkpoint
+// in cfg.Dir when there is one; the weights it ends with do not depend on how
+// often it was stopped. The held-out batches may be nil.
+//
+// When ctx ends, Run writes a checkpoint and returns what it has with an error
+// that is ErrInterrupted and ctx's. Other errors are *MismatchError,
+// *NotFiniteError, those of the batches and the model, and those of writing.
+func Run(ctx context.Context, cfg Config, m Model, train, heldout Batches) (*Result, error) {
+	if err := cfg.check(); err != nil {
+		return nil, fmt.Errorf("training: %w", err)
+	}
+	r := &run{
+		cfg: &cfg, model: m, params: m.Params(), train: train, heldout: heldout, log: cfg.Log, checkpointed: -1,
+		dropout: counter.NewKey(cfg.Seed, "trainer/dropout"),
+	}
+	if r.log == nil {
+		r.log = slog.Default()
+	}
+	r.opt = newAdamW(cfg.Optimizer, m.Pool(), r.params)
+	r.saver = &checkpointer{dir: cfg.Dir, keep: cfg.Checkpoint.Keep, params: r.params, opt: r.opt}
+	if err := r.resume(); err != nil {
+		return nil, err
+	}
+	resumed := r.state.Step
+	j, err := openJournal(cfg.Dir, r.state)
+	if err != nil {
+		return nil, err
+	}
+	j.observe = cfg.Observe
+	r.journal = j
+	err = r.all(ctx)
+	if werr := r.saver.wait(); err == nil || errors.Is(err, ErrInterrupted) && werr != nil {
+		err = werr
+	}
+	if cerr := j.close(); err == nil {
+		err = cerr
+	}
+	if err == nil && cfg.Plot && r.state.Step > resumed {
+		// A run without its picture is still a run.
+		if perr := PlotLoss(cfg.Dir); perr != nil {
+			r.log.Warn("the losses were not plotted", "error", perr)
+		}
+	}
+	res := &Result{
+		State: *r.state, Done: r.state.Step == cfg.Steps, ResumedAt: resumed, Checkpoint: r.saver.path,
+		Timing: r.timing(r.allTokens, r.allWaited, r.began),
+	}
+	return res, err
+}
+
+// resume loads the latest checkpoint or begins anew.
+func (r *run) resume() error {
+	s, path, err := readCheckpoint(r.cfg, r.params, r.opt, func(err error) {
+		r.log.Warn("a checkpoint is damaged; taking the one before it", "error", err)
+	})
+	if err != nil {
+		return err
+	}
+	if s == nil {
+		s = &State{SourceTokens: map[string]int64{}}
+	} else {
+		r.saver.path, r.checkpointed = path, s.Step
+		r.log.Info("going on from a checkpoint", "path", path, "step", s.Step)
+	}
+	// What differs was allowed to.
+	s.Lineage, s.Recipe = r.cfg.Lineage, r.cfg.recipe()
+	r.state = s
+	return nil
+}
+
+// all makes the steps that are left, with the evaluations and checkpoints due.
+func (r *run) all(ctx context.Context) error {
+	s, c := r.state, r.cfg
+	if s.Step > c.Steps {
+		return fmt.Errorf("training: the checkpoint %s is beyond the run's %d steps", r.saver.path, c.Steps)
+	}
+	r.began = time.Now()
+	r.lineAt, r.checkpointAt = r.began, r.began
+	c.Meter.Begin("training", "steps", c.Steps, s.Step)
+	if s.Step == c.Steps {
+		return nil
+	}
+	if err := r.prepare(ctx); err != nil {
+		return r.stopped(ctx, err)
+	}
+	r.lineAt = time.Now()
+	for s.Step < c.Steps {
+		if err := ctx.Err(); err != nil {
+			return r.stopped(ctx, err)
+		}
+		at := time.Now()
+		b, err := r.train.Batch(ctx, s.Step)
+		if err != nil {
+			return r.stopped(ctx, fmt.Errorf("reading batch %d: %w", s.Step, err))
+		}
+		r.waited += time.Since(at)
+		if err := r.step(b); err != nil {
+			return err
+		}
+		c.Meter.Add(1)
+		if err := r.due(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// stopped writes a checkpoint when err is the context's end.
+func (r *run) stopped(ctx context.Context, err error) error {
+	if ctx.Err() == nil {
+		return err
+	}
+	if err := r.write(); err != nil {
+		return err
+	}
+	return fmt.Errorf("step %d of %d: %w (%w)", r.state.Step, r.cfg.Steps, ErrInterrupted, context.Cause(ctx))
+}
+
+// prepare measures the baseline and the untrained model at the start of a run.
+func (r *run) prepare(ctx context.Context) error {
+	c, s := r.cfg, r.state
+	if c.Evaluation.Batches == 0 {
+		r.heldout = nil
+	}
+	if r.heldout == nil || s.Step > 0 || s.Heldout != nil {
+		return nil
+	}
+	var err error
+	if r.held, err = readHeldout(ctx, r.heldout, c.Evaluation.Batches, c.MicroBatch); err != nil {
+		return err
+	}
+	var b *Baseline
+	if c.VocabSize > 0 {
+		if b, err = baseline(ctx, r.train, c.Steps, r.held, c.VocabSize, c.Specials); err != nil {
+			return err
+		}
+		if err := r.journal.write(&Line{Kind: "baseline", Baseline: b}, time.Now()); err != nil {
+			return err
+		}
+	}
+	s.Baseline = b
+	return r.evaluate(ctx)
+}
+
+// evaluate measures the held-out losses and writes them down.
+func (r *run) evaluate(ctx context.Context) error {
+	if r.held == nil {
+		// An evaluation that is due is made even when the run is being stopped: what
+		// the metrics say must not depend on when that was.
+		var err error
+		r.held, err = readHeldout(context.WithoutCancel(ctx), r.heldout, r.cfg.Evaluation.Batches, r.cfg.MicroBatch)
+		if err != nil {
+			return err
+		}
+	}
+	h, err := r.held.evaluate(r.model, r.state.Step, r.cfg.PairWeight)
+	if err != nil {
+		return err
+	}
+	if l := h.All.Loss; math.IsNaN(l) || math.IsInf(l, 0) {
+		return &NotFiniteError{Step: h.Step, Reason: fmt.Sprintf("the held-out loss is %v", l)}
+	}
+	r.state.Heldout = h
+	now := time.Now()
+	for _, f := range h.Sources {
+		if f.Source == "" {
+			continue
+		}
+		if err := r.journal.write(&Line{Kind: "heldout", Step: h.Step, Source: f.Source, Figures: &f.Figures}, now); err != nil {
+			return err
+		}
+	}
+	r.log.Info("held-out", "step", h.Step, "token_loss", h.All.TokenLoss, "token_accuracy", h.All.TokenAccuracy)
+	return r.journal.write(&Line{Kind: "heldout", Step: h.Step, Figures: &h.All}, now)
+}
+
+// step trains on one batch.
+func (r *run) step(b *masking.Batch) error {
+	s, c := r.state, r.cfg
+	if len(b.Predict) == 0 && len(b.PairLabels) == 0 {
+		return fmt.Errorf("step %d: %w", s.Step, model.ErrNoTargets)
+	}
+	// The counts of the whole step come first: a mean over micro-batches of
+	// unequal counts must not be a mean of their means.
+	var scales model.Scales
+	if n := len(b.Predict); n > 0 {
+		scales.Token = float32(1 / float64(n))
+	}
+	if n := len(b.PairLabels); n > 0 {
+		scales.Pair = float32(c.PairWeight / float64(n))
+	}
+	r.model.ZeroGrad()
+	key := r.dropout.Sub(uint64(s.Step))
+	var loss model.Loss
+	for i, micro := range split(b, c.MicroBatch) {
+		if len(micro.Predict) == 0 && len(micro.PairLabels) == 0 {
+			continue
+		}
+		l, err := r.model.Gradients(micro, scales, key.Sub(uint64(i)))
+		if err != nil {
+			return fmt.Errorf("step %d, micro-batch %d: %w", s.Step, i, err)
+		}
+		addLoss(&loss, l)
+	}
+	norm := r.opt.norm()
+	lr := c.Optimizer.LR * c.Schedule.Factor(s.Step, c.Steps)
+	r.count(b)
+	reason := notFinite(loss, norm)
+	if reason == "" {
+		reason = r.spike(norm)
+	}
+	if reason != "" {
+		return r.skip(b, reason)
+	}
+	s.Updates++
+	s.SkippedInRow = 0
+	r.opt.step(lr, norm, s.Updates)
+	w := &s.Window
+	w.Steps++
+	addLoss(&w.Loss, loss)
+	w.NormSum += norm
+	w.NormMax = max(w.NormMax, norm)
+	s.Step++
+	if s.Step%c.LogEvery == 0 || s.Step == c.Steps {
+		return r.line(lr)
+	}
+	return nil
+}
+
+func notFinite(l model.Loss, norm float64) string {
+	for _, x := range []struct {
+		what  string
+		value float64
+	}{{"the token loss", l.TokenSum}, {"the pair loss", l.PairSum}, {"the gradient's norm", norm}} {
+		if math.IsNaN(x.value) || math.IsInf(x.value, 0) {
+			return fmt.Sprintf("%s is %v", x.what, x.value)
+		}
+	}
+	return ""
+}
+
+// The running mean of the gradient's norm weighs the last normMemory updates or
+// so, and no spike is seen before there were as many.
+const normMemory = 100
+
+// spike returns why a step's gradient is taken for a spike, "" when it is not,
+// and otherwise counts it into the running mean.
+func (r *run) spike(norm float64) string {
+	s, limit := r.state, r.cfg.Optimizer.Spike
+	if limit > 0 && s.Updates >= normMemory && norm > limit*s.NormMean {
+		return fmt.Sprintf("the gradient's norm %.3g is %.3g times its running mean", norm, norm/s.NormMean)
+	}
+	s.NormMean += (norm - s.NormMean) / float64(min(s.Updates+1, normMemory))
+	return ""
+}
+
+// count adds a batch to the totals.
+func (r *run) count(b *masking.Batch) {
+	s := r.state
+	s.Sequences += int64(b.Sequences())
+	s.Tokens += int64(len(b.Tokens))
+	s.Targets += int64(len(b.Predict))
+	for i := range b.Sequences() {
+		if name := source(b, i); name != "" {
+			s.SourceTokens[name] += int64(b.SeqBounds[i+1] - b.SeqBounds[i])
+		}
+	}
+	r.tokens += int64(len(b.Tokens))
+}
+
+// maxNamed is how many documents of a skipped batch are named.
+const maxNamed = 64
+
+// skip leaves the weights as they are and tells which documents the batch is of.
+func (r *run) skip(b *masking.Batch, reason string) error {
+	s := r.state
+	s.Skipped++
+	s.SkippedInRow++
+	var docs []string
+	for _, o := range b.Origins {
+		for _, span := range o.Spans {
+			if len(docs) < maxNamed {
+				docs = append(docs, o.Source+"/"+span.Doc)
+			}
+		}
+	}
+	r.log.Warn("skipping a step", "step", s.Step, "reason", reason, "documents", docs[:min(4, len(docs))])
+	err := r.journal.write(&Line{Kind: "skip", Step: s.Step, Reason: reason, Documents: docs}, time.Now())
+	if err != nil {
+		return err
+	}
+	if s.SkippedInRow >= r.cfg.MaxSkips {
+		return &NotFiniteError{s.Step, s.SkippedInRow, reason}
+	}
+	s.Step++
+	return nil
+}
+
+// line writes the window's means and begins the next window.
+func (r *run) line(lr float64) error {
+	s := r.state
+	if s.Window.Steps == 0 {
+		return nil
+	}
+	f := figures(s.Window.Loss, r.cfg.PairWeight)
+	timing := r.timing(r.tokens, r.waited, r.lineAt)
+	now := time.Now()
+	err := r.journal.write(&Line{
+		Kind: "train", Step: s.Step, Figures: &f, Timing: &timing,
+		Progress: &Progress{
+			LR: lr, GradNorm: s.Window.NormSum / float64(s.Window.Steps), GradNormMax: s.Window.NormMax,
+			SequencesSeen: s.Sequences, TokensSeen: s.Tokens, Skipped: s.Skipped, SourceTokens: maps.Clone(s.SourceTokens),
+		},
+	}, now)
+	s.Train, s.Window = &f, window{}
+	r.allTokens, r.allWaited = r.allTokens+r.tokens, r.allWaited+r.waited
+	r.tokens, r.waited, r.lineAt = 0, 0, now
+	note := fmt.Sprintf("loss %.3f, accuracy %.1f %%, lr %.2g, %.0f tokens/s", f.Loss, 100*f.TokenAccuracy, lr, timing.TokensPerSecond)
+	if h := s.Heldout; h != nil && h.Step > 0 {
+		note += fmt.Sprintf(", held-out %.3f", h.All.TokenLoss)
+	}
+	r.cfg.Meter.Note(note)
+	return err
+}
+
+func (r *run) timing(tokens int64, waited time.Duration, since time.Time) Timing {
+	memory := []metrics.Sample{{Name: "/memory/classes/total:bytes"}}
+	metrics.Read(memory)
+	t := Timing{Seconds: time.Since(r.began).Seconds()}
+	if memory[0].Value.Kind() == metrics.KindUint64 {
+		t.MemoryBytes = memory[0].Value.Uint64()
+	}
+	if d := time.Since(since).Seconds(); d > 0 && tokens > 0 {
+		t.TokensPerSecond = float64(tokens) / d
+		t.WaitShare = waited.Seconds() / d
+	}
+	return t
+}
+
+// due makes the evaluation and the checkpoint that are due after a step.
+func (r *run) due(ctx context.Context) error {
+	s, c := r.state, r.cfg
+	last := s.Step == c.Steps
+	at := time.Now()
+	if r.heldout != nil && (last || c.Evaluation.Every > 0 && s.Step%c.Evaluation.Every == 0) {
+		if err := r.evaluate(ctx); err != nil {
+			return err
+		}
+	}
+	if last || c.Checkpoint.Every > 0 && s.Step%c.Checkpoint.Every == 0 ||
+		c.Checkpoint.Interval > 0 && time.Since(r.checkpointAt) >= c.Checkpoint.Interval {
+		if err := r.write(); err != nil {
+			return err
+		}
+	}
+	// The tokens per second are the training's.
+	r.lineAt = r.lineAt.Add(time.Since(at))
+	return nil
+}
+
+// write begins the checkpoint of the present step.
+func (r *run) write() error {
+	s := r.state
+	if r.checkpointed == s.Step {
+		return nil
+	}
+	s.MetricsBytes, s.EventsBytes = r.journal.size, r.journal.events.Size()
+	if err := r.saver.begin(s); err != nil {
+		return err
+	}
+	r.checkpointed, r.checkpointAt = s.Step, time.Now()
+	return nil
+}
