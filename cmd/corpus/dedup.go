@@ -1,0 +1,132 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tributary-ml/tributary/cmd/internal/cli"
+	"github.com/tributary-ml/tributary/dedup"
+)
+
+// rule is one way of finding duplicates, with the flag that asks for it.
+type rule struct {
+	flag, usage string
+	run         func(context.Context, dedup.Config) (*dedup.Report, error)
+}
+
+var rules = []rule{
+	{"exact", "documents whose text is equal but for white space and Unicode form", dedup.Exact},
+	{"exact-raw", "documents whose text is equal byte by byte", dedup.ExactRaw},
+	{"url", "documents whose URL is equal but for what does not tell pages apart", dedup.URL},
+}
+
+// nearRule is the rule of near-duplicates with its options.
+func nearRule(preset string, ngram, bands, rows int) (rule, error) {
+	o, err := dedup.MinHashPreset(preset)
+	if err != nil {
+		return rule{}, err
+	}
+	if ngram > 0 {
+		o.NGram = ngram
+	}
+	if bands > 0 || rows > 0 {
+		o.Bands, o.Rows = bands, rows
+	}
+	return rule{"minhash", "", func(ctx context.Context, cfg dedup.Config) (*dedup.Report, error) {
+		return dedup.MinHash(ctx, cfg, o)
+	}}, nil
+}
+
+func dedupCommand(env *cli.Env) *cobra.Command {
+	asked := make([]bool, len(rules))
+	memory := cli.Size(dedup.DefaultMemoryBytes)
+	var preset string
+	var ngram, bands, rows, minWords int
+	var paragraphs, lines bool
+	cmd := &cobra.Command{
+		Use:   "dedup [SOURCE...]",
+		Short: "mark duplicate documents, across all named sources",
+		Long: `Dedup finds documents that are there more than once and writes marks about them.
+Documents are never changed: a mark names the document that could go and the one
+that stays, and the default mix leaves marked documents out. Of duplicates the
+one of the source named first stays.`,
+		Example: `  corpus dedup --exact                  # all sources, compared with each other
+  corpus dedup books wiki web --exact   # books are kept before wiki before web
+  corpus dedup --minhash=threshold:0.8  # near-duplicates, each compared in full`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			var chosen []rule
+			for i, r := range rules {
+				if asked[i] {
+					chosen = append(chosen, r)
+				}
+			}
+			if preset != "" {
+				r, err := nearRule(preset, ngram, bands, rows)
+				if err != nil {
+					return cli.Usage(cmd, "%v", err)
+				}
+				chosen = append(chosen, r)
+			}
+			if paragraphs {
+				chosen = append(chosen, rule{"paragraph", "", func(ctx context.Context, cfg dedup.Config) (*dedup.Report, error) {
+					return dedup.Paragraph(ctx, cfg, minWords)
+				}})
+			}
+			if lines {
+				chosen = append(chosen, rule{"line", "", func(ctx context.Context, cfg dedup.Config) (*dedup.Report, error) {
+					return dedup.Line(ctx, cfg, minWords)
+				}})
+			}
+			if len(chosen) == 0 {
+				return cli.Usage(cmd, "name at least one rule, such as --exact")
+			}
+			var reports []*dedup.Report
+			meter, stop := env.Meter(cmd.Context())
+			defer stop()
+			for _, r := range chosen {
+				report, err := r.run(cmd.Context(), dedup.Config{
+					Data: env.Data, Sources: args, Jobs: env.Jobs, MemoryBytes: int64(memory), Meter: meter, Log: env.Log(),
+				})
+				if err != nil {
+					return err
+				}
+				reports = append(reports, report)
+			}
+			stop()
+			return env.Result(map[string]any{"rules": reports}, func(w io.Writer) {
+				for _, r := range reports {
+					note := ""
+					if r.Skipped {
+						note = " (was there already)"
+					}
+					fmt.Fprintf(w, "%s: %d documents marked in %d groups%s\n", r.Rule, r.Marked(), r.Groups, note)
+					t := cli.Table{Head: []string{"source", "documents", "marked", "bytes marked"}}
+					for _, s := range r.Sources {
+						t.Row(s.Source, s.Documents, s.Marked, s.MarkedBytes)
+					}
+					t.Write(w)
+					for _, warning := range r.Warnings {
+						fmt.Fprintf(w, "warning: %s\n", warning)
+					}
+				}
+			})
+		},
+	}
+	for i, r := range rules {
+		cmd.Flags().BoolVar(&asked[i], r.flag, false, "mark "+r.usage)
+	}
+	cmd.Flags().StringVar(&preset, "minhash", "", "mark near-duplicates: fineweb, or threshold:T with T the Jaccard similarity")
+	cmd.Flags().Lookup("minhash").NoOptDefVal = "threshold:0.8"
+	cmd.Flags().IntVar(&ngram, "ngram", 0, "words in a shingle of --minhash (default 5)")
+	cmd.Flags().IntVar(&bands, "bands", 0, "bands of the signature of --minhash, with --rows")
+	cmd.Flags().IntVar(&rows, "rows", 0, "rows of a band, with --bands")
+	cmd.MarkFlagsRequiredTogether("bands", "rows")
+	cmd.Flags().BoolVar(&paragraphs, "paragraph", false, "mark paragraphs that stand in another document")
+	cmd.Flags().BoolVar(&lines, "line", false, "mark lines that stand in another document")
+	cmd.Flags().IntVar(&minWords, "min-words", 5, "words from which on a paragraph or line counts")
+	cmd.Flags().Var(&memory, "memory", "what the sorts may keep in memory")
+	return cmd
+}

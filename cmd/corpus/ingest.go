@@ -1,0 +1,104 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tributary-ml/tributary/cmd/internal/cli"
+	"github.com/tributary-ml/tributary/ingest"
+	"github.com/tributary-ml/tributary/mixer/names"
+)
+
+func ingestCommand(env *cli.Env) *cobra.Command {
+	var cfg ingest.Config
+	largest := cli.Size(64 << 20)
+	cmd := &cobra.Command{
+		Use:   "ingest INPUT...",
+		Short: "turn dumps into documents",
+		Long: `Ingest reads files and folders and lays their documents down under the data root,
+each with where it came from. Kind and source name are guessed from the inputs
+when they are not given. Inputs that a source has already are left alone, new
+ones are appended; a run that was stopped goes on where it was. A record that
+cannot be read is counted, with its place and cause.`,
+		Example: `  corpus ingest sample/wiki.xml.bz2 sample/books sample/crawl.warc.wet.gz
+  corpus ingest dumps/enwiki-latest-pages-articles.xml.bz2 --source enwiki --kind wiki`,
+		Args: cli.Args(1, -1, "an input: a file or a folder"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if kinds := ingest.Kinds(); cfg.Kind != "" && !slices.Contains(kinds, cfg.Kind) {
+				if near := names.Nearest(cfg.Kind, kinds); near != "" {
+					return cli.Usage(cmd, "--kind %s: did you mean %s?", cfg.Kind, near)
+				}
+				return cli.Usage(cmd, "--kind %s: want one of %s", cfg.Kind, strings.Join(kinds, ", "))
+			}
+			if cfg.Source != "" {
+				if err := ingest.CheckSource(cfg.Source); err != nil {
+					return cli.Usage(cmd, "--source: %v", err)
+				}
+			}
+			meter, stop := env.Meter(cmd.Context())
+			defer stop()
+			cfg.Data, cfg.Inputs, cfg.Jobs, cfg.MaxRecordBytes = env.Data, args, env.Jobs, int64(largest)
+			cfg.Meter, cfg.Log = meter, env.Log()
+			parts, err := ingest.Split(cfg)
+			if err != nil {
+				return err
+			}
+			out := ingestResult{}
+			for _, part := range parts {
+				r, err := ingest.Run(cmd.Context(), part)
+				if err != nil {
+					return err
+				}
+				out.Sources = append(out.Sources, sourceResult{r, r.UpToDate})
+			}
+			stop()
+			return env.Result(out, out.write)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&cfg.Source, "source", "", "name of the source (default: guessed from the inputs)")
+	f.StringVar(&cfg.Kind, "kind", "", "kind of the inputs: "+strings.Join(ingest.Kinds(), ", ")+" (default: guessed)")
+	f.BoolVar(&cfg.Replace, "replace", false, "withdraw the documents that the source has")
+	f.Var(&largest, "max-record", "skip records longer than this")
+	return cmd
+}
+
+type ingestResult struct {
+	Sources []sourceResult `json:"sources"`
+}
+
+type sourceResult struct {
+	*ingest.Report
+	UpToDate bool `json:"up_to_date"`
+}
+
+func (r ingestResult) write(w io.Writer) {
+	t := cli.Table{Head: []string{"source", "kind", "records", "documents", "skipped", "words", "text bytes", ""}}
+	for _, s := range r.Sources {
+		note := ""
+		if s.UpToDate {
+			note = "was there already"
+		}
+		t.Row(s.Source, s.Kind, s.Totals.Records, s.Totals.Documents, s.Totals.Skipped, s.Totals.Words, s.Totals.Bytes, note)
+	}
+	causes := cli.Table{Head: []string{"source", "what", "cause", "count", "first at"}}
+	for _, s := range r.Sources {
+		for _, group := range []struct {
+			what   string
+			counts []ingest.Count
+		}{{"skipped", s.Totals.Skips}, {"repaired", s.Totals.Repairs}, {"damaged", s.Totals.Damage}} {
+			for _, c := range group.counts {
+				at := ""
+				if c.Example != nil {
+					at = fmt.Sprintf("%s record %d", c.Example.File, c.Example.Record)
+				}
+				causes.Row(s.Source, group.what, c.Name, c.Count, at)
+			}
+		}
+	}
+	cli.WriteTables(w, t, causes)
+}

@@ -1,0 +1,341 @@
+package pipelines
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tributary-ml/tributary/dedup"
+	"github.com/tributary-ml/tributary/ingest/progress"
+	"github.com/tributary-ml/tributary/ingest/store"
+	"github.com/tributary-ml/tributary/mixer"
+	"github.com/tributary-ml/tributary/model"
+	"github.com/tributary-ml/tributary/shards"
+	"github.com/tributary-ml/tributary/trainer"
+)
+
+// schedules are the courses of the learning rate that have a name.
+var schedules = []string{trainer.Linear, trainer.BERTLinear, trainer.Cosine, trainer.InverseSqrt, trainer.WSD, trainer.Constant}
+
+// changes are what a run may change when it goes on (trainer.Config.AllowChange).
+var changes = []string{"mix", "objective", "data", "batch", "steps", "schedule", "optimizer", "seed", "micro-batch", "evaluation"}
+
+// TrainConfig says what to train on what.
+type TrainConfig struct {
+	// Data is the data root, Runs the directory of runs and Tokenizer the name of
+	// the shards' tokenizer, the only one of the data root when empty.
+	Data, Runs, Tokenizer string
+	TrainSection
+	Jobs  int
+	Meter *progress.Meter
+	Log   *slog.Logger
+}
+
+// TrainReport is what a run came to.
+type TrainReport struct {
+	Run string `json:"run"`
+	// Dir is the run's directory and Export the model directory in it.
+	Dir    string `json:"dir"`
+	Export string `json:"export"`
+	// Digest is that of the exported files.
+	Digest string `json:"digest"`
+	Model  string `json:"model"`
+	Mix    string `json:"mix"`
+	// Parameters counts the model's weights.
+	Parameters int64 `json:"parameters"`
+	// Steps were made in all, Tokens read by the model, of which Targets were
+	// predicted.
+	Steps   int64 `json:"steps"`
+	Tokens  int64 `json:"tokens"`
+	Targets int64 `json:"targets"`
+	// ResumedAt is the step this process went on from.
+	ResumedAt int64             `json:"resumed_at"`
+	Train     *trainer.Figures  `json:"train,omitempty"`
+	Heldout   *trainer.Heldout  `json:"heldout,omitempty"`
+	Baseline  *trainer.Baseline `json:"baseline,omitempty"`
+	Timing    trainer.Timing    `json:"timing"`
+}
+
+// Summary is the report in a few lines.
+func (r *TrainReport) Summary() []string {
+	out := []string{fmt.Sprintf("%s, %d weights: %d steps, %d tokens", r.Model, r.Parameters, r.Steps, r.Tokens)}
+	if r.Timing.Seconds > 0 {
+		out = append(out, fmt.Sprintf("%.0f s at %.0f tokens/s, %.1f %% of it waiting for batches", r.Timing.Seconds, r.Timing.TokensPerSecond, 100*r.Timing.WaitShare))
+	}
+	if h := r.Heldout; h != nil {
+		line := fmt.Sprintf("held-out masked-token loss %.3f, accuracy %.3f", h.All.TokenLoss, h.All.TokenAccuracy)
+		if b := r.Baseline; b != nil {
+			line += fmt.Sprintf(" (by frequency alone %.3f and %.3f)", b.UnigramLoss, b.UnigramAccuracy)
+		}
+		out = append(out, line)
+		if h.All.Pairs > 0 {
+			out = append(out, fmt.Sprintf("held-out sentence-pair loss %.3f, accuracy %.3f", h.All.PairLoss, h.All.PairAccuracy))
+		}
+	}
+	return append(out, "model in "+r.Export)
+}
+
+// Train trains a model to cfg.Steps steps, going on from where the run was
+// stopped, and exports it. When ctx ends a checkpoint is written first; the error
+// is then trainer.ErrInterrupted.
+func Train(ctx context.Context, cfg TrainConfig) (*TrainReport, error) {
+	if cfg.Log == nil {
+		cfg.Log = slog.Default()
+	}
+	if err := checkName(cfg.Run); err != nil {
+		return nil, fmt.Errorf("the run's name: %w", err)
+	}
+	mix, err := cfg.mix()
+	if err != nil {
+		return nil, err
+	}
+	stream := BatchConfig{
+		Data: cfg.Data, Tokenizer: cfg.Tokenizer, Mix: mix, Objective: cfg.Mix[0].Objective, Seed: cfg.Seed,
+		SeqLen: cfg.SeqLen, BatchSize: cfg.Batch, HeldoutFraction: cfg.Heldout, Split: mixer.Train, Jobs: cfg.Jobs, Ahead: 4,
+	}
+	batches, err := OpenBatches(ctx, stream)
+	if err != nil {
+		return nil, err
+	}
+	defer batches.Close()
+	heldout, err := openHeldout(ctx, stream, cfg.Log)
+	if err != nil {
+		return nil, err
+	}
+	var evaluation trainer.Batches
+	if heldout != nil {
+		defer heldout.Close()
+		evaluation = trainer.Whole(heldout)
+	}
+	shape, err := model.Preset(cfg.Model, batches.Tokenizer.VocabSize())
+	if err != nil {
+		return nil, err
+	}
+	shape.HiddenDropoutProb, shape.AttentionProbsDropoutProb = cfg.Dropout, cfg.Dropout
+	shape.MaxPositionEmbeddings = max(shape.MaxPositionEmbeddings, cfg.SeqLen)
+	if pad := batches.Tokenizer.Specials().Pad; pad >= 0 {
+		shape.PadTokenID = int(pad)
+	}
+	m, err := model.New(shape, model.Options{Seed: cfg.Seed, Jobs: cfg.Jobs})
+	if err != nil {
+		return nil, err
+	}
+	defer m.Close()
+	run, err := cfg.trainer(batches, shape)
+	if err != nil {
+		return nil, err
+	}
+	result, err := trainer.Run(ctx, run, m, trainer.Whole(batches), evaluation)
+	if err != nil {
+		return nil, err
+	}
+	report := &TrainReport{
+		Run: cfg.Run, Dir: run.Dir, Export: filepath.Join(run.Dir, "model"), Model: cfg.Model, Mix: mix.String(),
+		Steps: result.State.Step, Tokens: result.State.Tokens, Targets: result.State.Targets, ResumedAt: result.ResumedAt,
+		Train: result.State.Train, Heldout: result.State.Heldout, Baseline: result.State.Baseline, Timing: result.Timing,
+	}
+	for _, p := range m.Params() {
+		report.Parameters += int64(len(p.Data))
+	}
+	if err := trainer.Export(report.Export, trainer.Exported{Name: cfg.Run, Model: m, Tokenizer: batches.Tokenizer, State: &result.State}); err != nil {
+		return nil, err
+	}
+	report.Digest, err = manifestDigest(report.Export)
+	return report, err
+}
+
+// openHeldout opens the held-out part of the mix. Sources of which no document
+// is held out are left out of it; nil when none is left.
+func openHeldout(ctx context.Context, stream BatchConfig, log *slog.Logger) (*Batches, error) {
+	if stream.HeldoutFraction == 0 {
+		return nil, nil
+	}
+	stream.Split = mixer.Heldout
+	for len(stream.Mix) > 0 {
+		b, err := OpenBatches(ctx, stream)
+		var empty *mixer.EmptyError
+		if !errors.As(err, &empty) {
+			return b, err
+		}
+		log.Warn("a source has no held-out documents and is not evaluated", "source", empty.Label, "heldout", stream.HeldoutFraction)
+		stream.Mix = slices.DeleteFunc(slices.Clone(stream.Mix), func(c mixer.Component) bool { return c.Label() == empty.Label })
+	}
+	return nil, nil
+}
+
+// trainer is the run as the trainer takes it.
+func (c *TrainConfig) trainer(batches *Batches, shape model.Config) (trainer.Config, error) {
+	run := trainer.Default(filepath.Join(c.Runs, c.Run), c.Steps)
+	run.Seed, run.MicroBatch = c.Seed, c.MicroBatch
+	run.Optimizer.LR, run.Optimizer.Decay, run.Optimizer.Clip = c.LR, c.Decay, c.Clip
+	run.Schedule.Kind = c.Schedule
+	if c.Warmup > 0 {
+		run.Schedule.Warmup = c.Warmup
+	}
+	run.Evaluation.Batches = c.EvalBatches
+	if c.EvalEvery > 0 {
+		run.Evaluation.Every = c.EvalEvery
+	}
+	run.LogEvery = c.LogEvery
+	run.Checkpoint = trainer.Checkpointing{Every: c.CheckpointEvery, Interval: time.Duration(c.CheckpointTime), Keep: c.KeepCheckpoints}
+	run.AllowChange, run.Meter, run.Log = c.AllowChange, c.Meter, c.Log
+	run.VocabSize = batches.Tokenizer.VocabSize()
+	for id := range int32(run.VocabSize) {
+		if batches.Tokenizer.IsSpecial(id) {
+			run.Specials = append(run.Specials, id)
+		}
+	}
+	raw, err := json.Marshal(shape)
+	if err != nil {
+		return run, fmt.Errorf("encoding the model's configuration: %w", err)
+	}
+	options := batches.Mixer().Options()
+	run.Lineage = trainer.Lineage{
+		Model: raw, Tokenizer: batches.TokenizerName, TokenizerDigest: batches.Tokenizer.Digest(),
+		Mix: options.Mix.String(), Objective: batches.Objective().Name(), Data: map[string]string{},
+		Sequences: options.BatchSize, Length: options.SeqLen,
+	}
+	for _, component := range options.Mix {
+		digest, err := sourceDigest(c.Data, component.Name, batches.TokenizerName)
+		if err != nil {
+			return run, err
+		}
+		run.Lineage.Data[component.Name] = digest
+	}
+	return run, nil
+}
+
+// sourceDigest is the hash of what a source gives to a run: its shards and the
+// marks on its documents.
+func sourceDigest(dataDir, source, tokenizer string) (string, error) {
+	m, err := shards.ReadManifest(dataDir, source, tokenizer)
+	if err != nil {
+		return "", err
+	}
+	marks, err := dedup.MarksKey(dataDir, source)
+	if err != nil {
+		return "", err
+	}
+	return store.Key(m.RowsKey, marks), nil
+}
+
+// Filling is a text with the guesses for its masks.
+type Filling struct {
+	Text string `json:"text"`
+	// Guesses holds, for each mask in the text, the likeliest tokens.
+	Guesses [][]trainer.Guess `json:"guesses"`
+}
+
+// String is the text with, for each mask, its likeliest tokens in brackets.
+func (f Filling) String() string {
+	parts := strings.Split(f.Text, "[MASK]")
+	var b strings.Builder
+	for i, part := range parts {
+		b.WriteString(part)
+		if i == len(parts)-1 || i >= len(f.Guesses) {
+			continue
+		}
+		b.WriteByte('[')
+		for j, g := range f.Guesses[i] {
+			if j > 0 {
+				b.WriteString(", ")
+			}
+			fmt.Fprintf(&b, "%s %.0f %%", g.Token, 100*g.Probability)
+		}
+		b.WriteByte(']')
+	}
+	return b.String()
+}
+
+// Fill opens a model directory and fills the masks of texts, with k guesses for
+// each.
+func Fill(ctx context.Context, dir string, texts []string, k, jobs int) ([]Filling, error) {
+	loaded, err := trainer.Load(dir, model.Options{Jobs: jobs})
+	if err != nil {
+		return nil, err
+	}
+	defer loaded.Model.Close()
+	if loaded.Tokenizer == nil {
+		return nil, fmt.Errorf("filling masks: %s has no tokenizer.json", dir)
+	}
+	var out []Filling
+	for _, text := range texts {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		guesses, err := trainer.FillMask(loaded.Model, loaded.Tokenizer, text, k)
+		if err != nil {
+			return nil, fmt.Errorf("filling the masks of %q: %w", text, err)
+		}
+		out = append(out, Filling{text, guesses})
+	}
+	return out, nil
+}
+
+func trainStage(cfg *Config, opts Options) stage {
+	section := *cfg.Train
+	export := filepath.Join(cfg.Runs, section.Run, "model")
+	// What does not change the weights is no part of the key.
+	keyed := section
+	keyed.CheckpointEvery, keyed.CheckpointTime, keyed.KeepCheckpoints, keyed.AllowChange = 0, 0, 0, nil
+	return stage{
+		name:   "train",
+		inputs: []string{"shards"},
+		config: []any{keyed, cfg.Runs},
+		// Marks are read when shards are opened, so new marks are new data.
+		outside: func() (map[string]string, error) {
+			return cfg.eachSource(func(source string) (string, error) { return dedup.MarksKey(cfg.Data, source) })
+		},
+		outputs: func() (map[string]string, error) {
+			d, err := manifestDigest(export)
+			return map[string]string{section.Run: d}, err
+		},
+		run: func(ctx context.Context, _ *record) (any, []string, error) {
+			r, err := Train(ctx, TrainConfig{
+				Data: cfg.Data, Runs: cfg.Runs, Tokenizer: cfg.Tokenizer.Name, TrainSection: section,
+				Jobs: opts.Jobs, Meter: opts.Meter, Log: opts.Log,
+			})
+			if err != nil {
+				return nil, nil, err
+			}
+			return r, r.Summary(), nil
+		},
+	}
+}
+
+func fillStage(cfg *Config, opts Options) stage {
+	export := filepath.Join(cfg.Runs, cfg.Train.Run, "model")
+	return stage{
+		name:   "fill",
+		inputs: []string{"train"},
+		config: cfg.Fill,
+		// The guesses are figures; nothing is left on disk.
+		outputs: func() (map[string]string, error) { return map[string]string{}, nil },
+		run: func(ctx context.Context, _ *record) (any, []string, error) {
+			fillings, err := Fill(ctx, export, cfg.Fill, 3, opts.Jobs)
+			if err != nil {
+				return nil, nil, err
+			}
+			summary := make([]string, len(fillings))
+			for i, f := range fillings {
+				summary[i] = f.String()
+			}
+			return fillings, summary, nil
+		},
+	}
+}
+
+// Mixes returns the tasks of a mix under one objective.
+func Mixes(mix mixer.Mix, objective string) []MixTask {
+	out := make([]MixTask, len(mix))
+	for i, c := range mix {
+		out[i] = MixTask{Task: c.Label(), Weight: c.Weight, Objective: objective}
+	}
+	return out
+}
