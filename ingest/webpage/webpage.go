@@ -34,6 +34,10 @@ type Page struct {
 // holds a text.
 var ErrTooDeep = errors.New("webpage: elements nested too deep")
 
+// ErrCostly says that a page is made so that parsing it takes much more time than
+// its length lets expect.
+var ErrCostly = errors.New("webpage: tags repeated or left open beyond what any page does")
+
 // maxDepth bounds the recursion over the tree.
 const maxDepth = 500
 
@@ -52,6 +56,9 @@ func Whole(data []byte, contentType string) (*Page, error) {
 
 func read(data []byte, contentType string, whole bool) (*Page, error) {
 	text, encoding, replaced := decode(data, contentType)
+	if costly([]byte(text)) {
+		return nil, ErrCostly
+	}
 	root, err := html.Parse(strings.NewReader(text))
 	if err != nil {
 		return nil, fmt.Errorf("webpage: %w", err)
