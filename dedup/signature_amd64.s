@@ -116,3 +116,79 @@ done:
 	VMOVDQU32 Z0, 0(DI)
 	VZEROUPPER
 	RET
+
+// The AVX2 kernels keep vectors of eight lanes: the signature in Y0.., the
+// factors in Y7.., and read the summands from memory.
+
+#define STEP2(off, sig, fac) \
+	VPMULLD Y15, fac, Y14 \
+	VPADDD off(DX), Y14, Y14 \
+	VPMINUD Y14, sig, sig
+
+// func update7x8(sig, a, b *uint32, shingles *uint64, n int)
+TEXT ·update7x8(SB), NOSPLIT, $0-40
+	ARGS
+	VMOVDQU 0(DI), Y0
+	VMOVDQU 0(SI), Y7
+	VMOVDQU 32(DI), Y1
+	VMOVDQU 32(SI), Y8
+	VMOVDQU 64(DI), Y2
+	VMOVDQU 64(SI), Y9
+	VMOVDQU 96(DI), Y3
+	VMOVDQU 96(SI), Y10
+	VMOVDQU 128(DI), Y4
+	VMOVDQU 128(SI), Y11
+	VMOVDQU 160(DI), Y5
+	VMOVDQU 160(SI), Y12
+	VMOVDQU 192(DI), Y6
+	VMOVDQU 192(SI), Y13
+
+loop:
+	TESTQ CX, CX
+	JEQ   done
+	VPBROADCASTD 4(BX), Y15
+	STEP2(0, Y0, Y7)
+	STEP2(32, Y1, Y8)
+	STEP2(64, Y2, Y9)
+	STEP2(96, Y3, Y10)
+	STEP2(128, Y4, Y11)
+	STEP2(160, Y5, Y12)
+	STEP2(192, Y6, Y13)
+	ADDQ $8, BX
+	DECQ CX
+	JMP  loop
+
+done:
+	VMOVDQU Y0, 0(DI)
+	VMOVDQU Y1, 32(DI)
+	VMOVDQU Y2, 64(DI)
+	VMOVDQU Y3, 96(DI)
+	VMOVDQU Y4, 128(DI)
+	VMOVDQU Y5, 160(DI)
+	VMOVDQU Y6, 192(DI)
+	VZEROUPPER
+	RET
+
+// func update2x8(sig, a, b *uint32, shingles *uint64, n int)
+TEXT ·update2x8(SB), NOSPLIT, $0-40
+	ARGS
+	VMOVDQU 0(DI), Y0
+	VMOVDQU 0(SI), Y7
+	VMOVDQU 32(DI), Y1
+	VMOVDQU 32(SI), Y8
+
+loop:
+	TESTQ CX, CX
+	JEQ   done
+	VPBROADCASTD 4(BX), Y15
+	STEP2(0, Y0, Y7)
+	STEP2(32, Y1, Y8)
+	ADDQ $8, BX
+	DECQ CX
+	JMP  loop
+
+done:
+	VMOVDQU Y0, 0(DI)
+	VMOVDQU Y1, 32(DI)
+	VZEROUPPER
+	RET
