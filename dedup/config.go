@@ -22,12 +22,15 @@ import (
 	"github.com/tributary-ml/tributary/ingest/store"
 )
 
-// DefaultMemoryBytes is what the sorts of a rule keep in memory.
-const DefaultMemoryBytes = 256 << 20
+// DefaultMemoryBytes is the bound on memory when none is given.
+const DefaultMemoryBytes = 1 << 30
 
-// textInFlight bounds the text that is being worked on, whatever the number of
-// workers; a document larger than it is worked on alone.
-const textInFlight = 32 << 20
+// maxTextInFlight bounds the text that is being worked on, whatever the number of
+// workers; a document larger than the bound is worked on alone.
+const maxTextInFlight = 32 << 20
+
+// textInFlight is that bound for this configuration.
+func (c *Config) textInFlight() int64 { return min(maxTextInFlight, max(c.MemoryBytes/8, 1<<16)) }
 
 // Config says where a rule looks for duplicates.
 type Config struct {
@@ -40,8 +43,9 @@ type Config struct {
 	// Jobs is the number of goroutines. 0 means all cores. The marks do not depend
 	// on it.
 	Jobs int
-	// MemoryBytes bounds what the sorts keep in memory. 0 means
-	// DefaultMemoryBytes. The marks do not depend on it.
+	// MemoryBytes bounds what is kept in memory besides the program itself and the
+	// documents being read: the largest document, and what the reader of its file
+	// holds. 0 means DefaultMemoryBytes. The marks do not depend on it.
 	MemoryBytes int64
 	Meter       *progress.Meter
 	Log         *slog.Logger
@@ -160,7 +164,8 @@ func (c *Config) eachDocument(ctx context.Context, newVisit func() func(source i
 		weight int64
 	}
 	g, ctx := errgroup.WithContext(ctx)
-	inFlight := semaphore.NewWeighted(textInFlight)
+	limit := c.textInFlight()
+	inFlight := semaphore.NewWeighted(limit)
 	queue := make(chan item, 4*c.Jobs)
 	g.Go(func() error {
 		defer close(queue)
@@ -169,7 +174,7 @@ func (c *Config) eachDocument(ctx context.Context, newVisit func() func(source i
 				if err != nil {
 					return err
 				}
-				it := item{d, i, min(int64(len(d.Text))+1<<10, textInFlight)}
+				it := item{d, i, min(int64(len(d.Text))+1<<10, limit)}
 				if err := inFlight.Acquire(ctx, it.weight); err != nil {
 					return err
 				}
@@ -294,7 +299,7 @@ func appendMark(dst []byte, m *Mark, covered int64) []byte {
 		dst = binary.AppendUvarint(dst, uint64(len(s)))
 		dst = append(dst, s...)
 	}
-	for _, v := range []uint64{math.Float64bits(m.Score), uint64(m.Start), uint64(m.End), uint64(covered)} {
+	for _, v := range []uint64{math.Float64bits(m.Score), uint64(m.Start), uint64(m.End), uint64(m.KeptStart), uint64(m.KeptEnd), uint64(covered)} {
 		dst = binary.LittleEndian.AppendUint64(dst, v)
 	}
 	return dst
@@ -309,12 +314,13 @@ func parseMark(b []byte) (m Mark, covered int64, err error) {
 		*s = string(b[k : k+int(n)])
 		b = b[k+int(n):]
 	}
-	if len(b) != 4*8 {
+	if len(b) != 6*8 {
 		return Mark{}, 0, errSpilled
 	}
 	m.Score = math.Float64frombits(binary.LittleEndian.Uint64(b))
 	m.Start, m.End = int64(binary.LittleEndian.Uint64(b[8:])), int64(binary.LittleEndian.Uint64(b[16:]))
-	return m, int64(binary.LittleEndian.Uint64(b[24:])), nil
+	m.KeptStart, m.KeptEnd = int64(binary.LittleEndian.Uint64(b[24:])), int64(binary.LittleEndian.Uint64(b[32:]))
+	return m, int64(binary.LittleEndian.Uint64(b[40:])), nil
 }
 
 // finish writes the marks of all sources and returns the report. The manifests

@@ -68,6 +68,7 @@ func TestDecontaminate(t *testing.T) {
 		"short item q2 1.00 *",
 		"short overlap q2 1.00 Yes, no",
 		"whole item q1 1.00 *",
+		"whole near q1 0.88 *",
 		"whole overlap q1 1.00 " + strings.ToUpper(q),
 	}
 	if strings.Join(got, "\n") != strings.Join(want, "\n") {
@@ -77,7 +78,7 @@ func TestDecontaminate(t *testing.T) {
 	if err := json.Unmarshal(r.Figures, &f); err != nil {
 		t.Fatal(err)
 	}
-	if f.Items != 4 || f.Tasks != 2 || f.Short != 1 || f.Wordless != 1 || len(f.Found) != 3 || f.Found[1] != (ItemReport{"quiz", "q1", 2, 1}) {
+	if f.Items != 4 || len(f.Tasks) != 2 || f.TooShort != 1 || f.Wordless != 1 || len(f.Found) != 3 || f.Found[1] != (ItemReport{"quiz", "q1", beginning(q), 2, 1, 36. / 41}) {
 		t.Errorf("figures %+v", f)
 	}
 	if again, err := rule(context.Background(), Config{Data: dir}); err != nil || !again.Skipped || string(again.Figures) != string(r.Figures) {

@@ -98,7 +98,7 @@ func exact(ctx context.Context, cfg Config, rule string) (report *Report, err er
 		group.size++
 		m := Mark{
 			ID: doc.id, Source: cfg.Sources[doc.source], Rule: rule, Kind: "normalised",
-			Kept: group.kept.id, KeptSource: cfg.Sources[group.kept.source], Score: 1, Start: -1, End: -1,
+			Kept: group.kept.id, KeptSource: cfg.Sources[group.kept.source], Score: 1, Start: -1, End: -1, KeptStart: -1, KeptEnd: -1,
 			Reason: "its text is that of the document kept, but for white space or Unicode composition",
 		}
 		if doc.raw == group.kept.raw {

@@ -22,8 +22,11 @@ type Explanation struct {
 	// Text is the marked part of the document. Diff leads from it to the text kept;
 	// it is empty when the document kept is no longer there, or when the mark is
 	// about a span.
-	Text string     `json:"text"`
-	Diff []DiffPart `json:"diff,omitempty"`
+	Text string `json:"text"`
+	// KeptText is what the marked span repeats, where the mark says which part of
+	// the document kept that is.
+	KeptText string     `json:"kept_text,omitempty"`
+	Diff     []DiffPart `json:"diff,omitempty"`
 }
 
 // DiffPart is a run of text that both have, or one only.
@@ -91,14 +94,22 @@ func (e *Explanation) fill(doc, kept *ingest.Document) {
 		e.KeptTitle = kept.Title
 	}
 	if !e.Mark.Whole() {
-		from := min(max(e.Mark.Start, 0), int64(len(doc.Text)))
-		to := min(max(e.Mark.End, from), int64(len(doc.Text)))
-		e.Text = doc.Text[from:to]
+		e.Text = part(doc.Text, e.Mark.Start, e.Mark.End)
+		if kept != nil && e.Mark.KeptStart >= 0 {
+			e.KeptText = part(kept.Text, e.Mark.KeptStart, e.Mark.KeptEnd)
+			e.Diff = Diff(e.Text, e.KeptText)
+		}
 		return
 	}
 	if kept != nil {
 		e.Diff = Diff(doc.Text, kept.Text)
 	}
+}
+
+// part is a span of a text, which may have become shorter since it was marked.
+func part(text string, start, end int64) string {
+	from := min(max(start, 0), int64(len(text)))
+	return text[from:min(max(end, from), int64(len(text)))]
 }
 
 // maxDiffCells bounds the table of the comparison; larger middles are shown as
@@ -202,7 +213,11 @@ func (e *Explanation) Write(w io.Writer, color bool) error {
 	m := &e.Mark
 	fmt.Fprintf(&b, "%s %s of %s: rule %s, %s, score %.3f\n", m.ID, quoted(e.Title), m.Source, m.Rule, m.Kind, m.Score)
 	if !m.Whole() {
-		fmt.Fprintf(&b, "  bytes %d to %d\n", m.Start, m.End)
+		fmt.Fprintf(&b, "  bytes %d to %d", m.Start, m.End)
+		if m.KeptStart >= 0 {
+			fmt.Fprintf(&b, ", which stand at bytes %d to %d of the document kept", m.KeptStart, m.KeptEnd)
+		}
+		b.WriteString("\n")
 	}
 	fmt.Fprintf(&b, "  %s\n  kept: %s %s of %s\n", m.Reason, m.Kept, quoted(e.KeptTitle), m.KeptSource)
 	marks := map[string][2]string{"both": {"", ""}, "marked": {"[-", "-]"}, "kept": {"{+", "+}"}}

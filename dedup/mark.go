@@ -23,7 +23,8 @@ import (
 	"github.com/tributary-ml/tributary/ingest/store"
 )
 
-// Mark is one finding about a document or a span of it, with its evidence.
+// Mark is one finding about a document or a span of it, with its evidence. It is
+// also the row of a mark file: docs/marks.md says how others read and apply it.
 type Mark struct {
 	// ID and Source name the document that is marked.
 	ID     string `parquet:"id"`
@@ -41,6 +42,11 @@ type Mark struct {
 	// are -1 when the mark is about the whole document.
 	Start int64 `parquet:"start"`
 	End   int64 `parquet:"end"`
+	// KeptStart and KeptEnd bound, in bytes of the text of the document that stays,
+	// what the span repeats. Both are -1 when the whole document is meant or the
+	// place is not known.
+	KeptStart int64 `parquet:"kept_start"`
+	KeptEnd   int64 `parquet:"kept_end"`
 	// Reason says in words what was found, for people.
 	Reason string `parquet:"reason"`
 }
@@ -49,7 +55,7 @@ type Mark struct {
 func (m *Mark) Whole() bool { return m.Start < 0 }
 
 const (
-	marksFormat = "tributary/marks/1"
+	marksFormat = "tributary/marks/2"
 	// markRows is how many marks one row group of a mark file holds.
 	markRows = 32 << 10
 )

@@ -43,11 +43,17 @@ type shingler struct {
 const shingleBase = 0x9e3779b97f4a7c15
 
 func newShingler(n int) *shingler {
-	s := &shingler{n: n, power: 1}
+	s := new(shingler)
+	s.setLength(n)
+	return s
+}
+
+// setLength makes the shingles that follow ones of n words.
+func (s *shingler) setLength(n int) {
+	s.n, s.power = n, 1
 	for range n {
 		s.power *= shingleBase
 	}
-	return s
 }
 
 // hashWords fills s.words with the hashes of the text's words.

@@ -189,7 +189,7 @@ func (rule unitRule) find(ctx context.Context, cfg Config) (report *Report, err 
 		run.report.Largest = max(run.report.Largest, size)
 		err = run.add(u.source, &Mark{
 			ID: u.id, Source: cfg.Sources[u.source], Rule: rule.name, Kind: rule.kind,
-			Kept: first.id, KeptSource: cfg.Sources[first.source], Score: 1, Start: u.start, End: u.end,
+			Kept: first.id, KeptSource: cfg.Sources[first.source], Score: 1, Start: u.start, End: u.end, KeptStart: first.start, KeptEnd: first.end,
 			Reason: rule.reason(&first),
 		}, u.covered)
 		if err != nil {

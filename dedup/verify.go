@@ -179,7 +179,7 @@ func (m *minHashRun) addMark(d decision, kind string) error {
 	}
 	return m.run.add(doc.source, &Mark{
 		ID: string(doc.id), Source: m.cfg.Sources[doc.source], Rule: RuleMinHash, Kind: kind,
-		Kept: string(kept.id), KeptSource: m.cfg.Sources[kept.source], Score: d.score, Start: -1, End: -1, Reason: reason,
+		Kept: string(kept.id), KeptSource: m.cfg.Sources[kept.source], Score: d.score, Start: -1, End: -1, KeptStart: -1, KeptEnd: -1, Reason: reason,
 	}, doc.bytes)
 }
 
