@@ -271,7 +271,8 @@ func (w *attentionWork) pack(buffer int, x []float32, stride, rows, cols int) []
 func (w *attentionWork) multiply(m, n, k int, a []float32, ars, acs int, packed, c []float32, ldc int, add bool) {
 	nr := w.o.nr
 	t := &w.s.tile
-	t.a, t.ars, t.acs, t.ldb, t.rows, t.k, t.ldc, t.add = a, ars, acs, nr, m, k, ldc, add
+	t.setA(w.o.mr, a, ars, acs)
+	t.ldb, t.rows, t.k, t.ldc, t.add = nr, m, k, ldc, add
 	for j := 0; j < n; j += nr {
 		t.b = packed[j*k:]
 		t.c = c[j:]

@@ -78,14 +78,15 @@ const (
 	// It fixes the order of every sum, so it is the same for all jobs.
 	kBlock = 256
 	// rowBlock is the number of rows of A that stay in the second-level cache.
-	rowBlock = 280
+	rowBlock = 252
 	// colBlock bounds the columns of C that a task goes over once for each kBlock,
 	// so that they stay in the second-level cache.
 	colBlock = 512
 )
 
 // tile is the work of one call of a micro-kernel: C[rows, cols] (+)= A*B, where
-// element (i, l) of A is at a[i*ars+l*acs] and B is one panel of at most nr
+// element (i, l) of A is at a[i*ars+l*acs], each mr rows group elements after those
+// before (a kernel that does not copy A has group at mr*ars), and B is one panel of at most nr
 // columns, row l at b[l*ldb], all nr of them there to be read. Strides count
 // elements.
 type tile struct {
@@ -99,6 +100,12 @@ type tile struct {
 	cols     int
 	k        int
 	add      bool
+	group    int
+}
+
+// setA says where A lies, not copied.
+func (t *tile) setA(mr int, a []float32, ars, acs int) {
+	t.a, t.ars, t.acs, t.group = a, ars, acs, mr*ars
 }
 
 // Gemm runs the product g describes on the pool.
@@ -115,18 +122,13 @@ func Gemm(p *Pool, g GemmArgs) {
 	p.begin()
 	nr := p.ops.nr
 	t.panels = (g.N + nr - 1) / nr
-	// Whole panels of a B that is stored row by row are read in place.
-	t.direct = g.Form != NT && t.BParts == 1 && g.N%nr == 0
+	// Whole panels of a B that is stored row by row can be read in place. Where the
+	// second-level cache has few ways that pays for few rows of A only.
+	t.direct = g.Form != NT && t.BParts == 1 && g.N%nr == 0 && (!p.ops.copies || g.M < 4*p.ops.mr)
 	t.ars, t.acs = g.A.Stride, 1
 	if g.Form == TN {
 		t.ars, t.acs = 1, g.A.Stride
 	}
-	if !t.direct {
-		t.packed = grow(t.packed, t.panels*nr*g.K)
-		t.phase = packB
-		p.run(t.panels, t)
-	}
-
 	// Blocks of the output: large, so that what is read of A and B is reused, but
 	// enough of them to keep all workers busy to the end.
 	t.rowBlocks = (g.M + rowBlock - 1) / rowBlock
@@ -145,6 +147,13 @@ func Gemm(p *Pool, g GemmArgs) {
 	if g.around != nil {
 		t.rowBlock, t.colBlocks = g.blockRows, 1
 		t.rowBlocks = (g.M + t.rowBlock - 1) / t.rowBlock
+	}
+	// What only one item reads it packs itself, a block at a time.
+	t.inner = !t.direct && g.Form != NT && t.rowBlocks == 1
+	if !t.direct && !t.inner {
+		t.packed = grow(t.packed, t.panels*nr*g.K)
+		t.phase = packB
+		p.run(t.panels, t)
 	}
 	t.phase = multiply
 	p.run(t.rowBlocks*t.colBlocks, t)
@@ -165,7 +174,7 @@ type gemmTask struct {
 	phase                          gemmPhase
 	ars, acs                       int
 	panels                         int
-	direct                         bool
+	direct, inner                  bool
 	packed                         []float32
 	rowBlock, rowBlocks, colBlocks int
 }
@@ -202,13 +211,31 @@ func (t *gemmTask) pack(j int) {
 		}
 		return
 	}
+	t.packRows(dst, j, 0, t.K)
+}
+
+// packRows lays rows k to k+n of panel j of a B that is stored row by row out.
+func (t *gemmTask) packRows(dst []float32, j, k, n int) {
+	nr := t.p.ops.nr
+	first := j * nr
+	cols := min(nr, t.N-first)
 	part := t.K / t.BParts
-	for l := range t.K {
+	for l := k; l < k+n; {
 		b := &t.B[l/part]
+		rows := min(k+n, (l/part+1)*part) - l
 		src := b.Data[l%part*b.Stride+first:]
-		row := dst[l*nr : l*nr+nr]
-		n := copy(row, src[:cols])
-		clear(row[n:])
+		if cols == 16 && nr == 16 {
+			for i := range rows {
+				*(*[16]float32)(dst[i*16:]) = *(*[16]float32)(src[i*b.Stride:])
+			}
+		} else {
+			for i := range rows {
+				row := dst[i*nr : i*nr+nr]
+				clear(row[copy(row, src[i*b.Stride:][:cols]):])
+			}
+		}
+		dst = dst[rows*nr:]
+		l += rows
 	}
 }
 
@@ -247,34 +274,80 @@ func (t *gemmTask) multiply(s *scratch, item int) {
 		defer t.around.after(rb)
 	}
 	w := &s.tile
-	w.rows, w.ldb, w.ldc = rows, nr, t.C.Stride
+	w.ldb, w.ldc = nr, t.C.Stride
 	if t.direct {
 		w.ldb = t.B[0].Stride
 	}
 	for k := 0; k < t.K || k == 0; k += kBlock {
 		w.k = min(kBlock, t.K-k)
 		w.add = t.Accumulate || k > 0
-		w.a, w.ars, w.acs = t.A.Data[row*t.ars+k*t.acs:], t.ars, t.acs
-		if t.Form == TN {
-			// A column of A is far apart in memory; copy the block once.
-			buf := s.floats(0, rows*w.k)
-			for l := range w.k {
-				copy(buf[l*rows:(l+1)*rows], w.a[l*t.acs:])
+		var inner []float32
+		if t.inner {
+			inner = s.floats(1, (lastPanel-panel)*w.k*nr)
+			for j := panel; j < lastPanel; j++ {
+				t.packRows(inner[(j-panel)*w.k*nr:], j, k, w.k)
 			}
-			w.a, w.acs = buf, rows
 		}
-		for j := panel; j < lastPanel; j++ {
-			if t.direct {
-				w.b = t.B[0].Data[k*t.B[0].Stride+j*nr:]
-			} else {
-				w.b = t.packed[(j*t.K+k)*nr:]
+		for first := row; first < row+rows; first += rowBlock {
+			w.rows = min(rowBlock, row+rows-first)
+			t.takeA(s, first, k, lastPanel-panel)
+			for j := panel; j < lastPanel; j++ {
+				switch {
+				case t.direct:
+					w.b = t.B[0].Data[k*w.ldb+j*nr:]
+				case t.inner:
+					w.b = inner[(j-panel)*w.k*nr:]
+				default:
+					w.b = t.packed[(j*t.K+k)*nr:]
+				}
+				w.c = t.C.Data[first*t.C.Stride+j*nr:]
+				w.cols = min(nr, t.N-j*nr)
+				o.block(w)
 			}
-			w.c = t.C.Data[row*t.C.Stride+j*nr:]
-			w.cols = min(nr, t.N-j*nr)
-			o.block(w)
 		}
 	}
 	t.epilogue(row, rows, col, cols)
+}
+
+// takeA has the worker's tile read the rows and columns of A it is about to
+// multiply, copied when that pays: rows a power of two apart share the few ways
+// of a cache, and a column of a transposed A is far apart.
+func (t *gemmTask) takeA(s *scratch, row, k, panels int) {
+	w, o := &s.tile, t.p.ops
+	a := t.A.Data[row*t.ars+k*t.acs:]
+	switch {
+	case t.Form == TN && o.mr == 6:
+		// Groups of rows side by side, a little more than a page's fraction apart.
+		w.group = 6*w.k + 16
+		buf := s.floats(0, (w.rows+5)/6*w.group)
+		whole := w.rows / 6 * 6
+		for l := range w.k {
+			from, to := a[l*t.acs:l*t.acs+w.rows], buf[l*6:]
+			for len(from) >= 6 {
+				*(*[6]float32)(to) = *(*[6]float32)(from)
+				from, to = from[6:], to[min(len(to), w.group):]
+			}
+			if whole < w.rows {
+				copy(to[:6], from)
+			}
+		}
+		w.a, w.ars, w.acs = buf, 1, 6
+	case t.Form == TN:
+		buf := s.floats(0, w.rows*w.k)
+		for l := range w.k {
+			copy(buf[l*w.rows:(l+1)*w.rows], a[l*t.acs:])
+		}
+		w.setA(o.mr, buf, 1, w.rows)
+	case o.copies && panels > 3:
+		stride := w.k + 16
+		buf := s.floats(0, w.rows*stride)
+		for i := range w.rows {
+			copy(buf[i*stride:i*stride+w.k], a[i*t.ars:])
+		}
+		w.setA(o.mr, buf, stride, 1)
+	default:
+		w.setA(o.mr, a, t.ars, t.acs)
+	}
 }
 
 // epilogue finishes a block of C while it is in cache.

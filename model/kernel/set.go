@@ -78,6 +78,9 @@ func Best() Set {
 type ops struct {
 	// mr and nr are the rows and columns of the register tile of block.
 	mr, nr int
+	// copies says that blocks of the factors are copied where they stand badly for
+	// the caches of the processors this set is for.
+	copies bool
 	// block adds the product of a strided A and a packed panel of B to C; see tile.
 	block func(t *tile)
 	// transpose sets dst[c*nr+r] to src[r*stride+c] for 16 rows and n columns, n

@@ -31,7 +31,7 @@ func opsOf(s Set) *ops {
 var (
 	avx2Ops = func() ops {
 		o := referenceOps
-		o.mr, o.nr, o.block = 6, 16, gemm2
+		o.mr, o.nr, o.block, o.copies = 6, 16, gemm2, true
 		return o
 	}()
 	avx512Ops = ops{

@@ -76,8 +76,13 @@ func gemm(p *printer, s isa) {
 				continue
 			}
 			p.op("SUBQ $%d, rows-8(SP)", r)
-			p.op("IMUL3Q $%d, DX, BX", r)
-			p.op("ADDQ BX, AX")
+			if s.lanes == 8 {
+				p.op("MOVQ tile_group(DI), BX")
+				p.op("LEAQ (AX)(BX*4), AX")
+			} else {
+				p.op("IMUL3Q $%d, DX, BX", r)
+				p.op("ADDQ BX, AX")
+			}
 			p.op("IMUL3Q $%d, R10, BX", r)
 			p.op("ADDQ BX, R9")
 			p.op("JMP %snext", tag)
@@ -126,6 +131,16 @@ func tileRows(p *printer, s isa, r, v int) {
 		p.op("LEAQ (SI)(DX*4), R15")
 		p.op("ADDQ DX, R15")
 	}
+	if s.lanes == 8 {
+		// C is far from the last tile's; ask for it before the products.
+		p.op("MOVQ R9, CX")
+		for i := range r {
+			p.op("PREFETCHT0 (CX)")
+			if i < r-1 {
+				p.op("ADDQ R10, CX")
+			}
+		}
+	}
 	p.op("MOVQ tile_b(DI), CX")
 	p.op("MOVQ tile_k(DI), R11")
 	loop, done := p.label("k"), p.label("c")
@@ -153,30 +168,18 @@ func tileRows(p *printer, s isa, r, v int) {
 	p.op("DECQ R11")
 	p.op("JNE %s", loop)
 	p.line("%s:", done)
+	if s.lanes == 8 {
+		storeTile2(p, r, v, acc, bReg(0), aReg(0))
+		return
+	}
 	store := p.label("store")
 	p.op("MOVQ R9, BX")
-	if s.lanes == 8 {
-		// The mask of the last register of columns, and B's registers as scratch.
-		p.op("MOVQ tile_cols(DI), SI")
-		p.op("LEAQ masks<>+%d(SB), R11", s.lanes*4*v)
-		p.op("SHLQ $2, SI")
-		p.op("SUBQ SI, R11")
-		p.op("VMOVUPS (R11), %s", bReg(0))
-	}
 	p.op("CMPB tile_add(DI), $0")
 	p.op("JEQ %s", store)
 	for i := range r {
 		for j := range v {
-			switch {
-			case s.lanes == 16:
-				p.op("VMOVUPS.Z %d(BX), K%d, %s", j*64, j+1, bReg(0))
-				p.op("VADDPS %s, %s, %s", bReg(0), acc(i, j), acc(i, j))
-			case j == v-1:
-				p.op("VMASKMOVPS %d(BX), %s, %s", j*32, bReg(0), aReg(0))
-				p.op("VADDPS %s, %s, %s", aReg(0), acc(i, j), acc(i, j))
-			default:
-				p.op("VADDPS %d(BX), %s, %s", j*32, acc(i, j), acc(i, j))
-			}
+			p.op("VMOVUPS.Z %d(BX), K%d, %s", j*64, j+1, bReg(0))
+			p.op("VADDPS %s, %s, %s", bReg(0), acc(i, j), acc(i, j))
 		}
 		if i < r-1 {
 			p.op("ADDQ R10, BX")
@@ -186,17 +189,64 @@ func tileRows(p *printer, s isa, r, v int) {
 	p.line("%s:", store)
 	for i := range r {
 		for j := range v {
-			switch {
-			case s.lanes == 16:
-				p.op("VMOVUPS %s, K%d, %d(BX)", acc(i, j), j+1, j*64)
-			case j == v-1:
-				p.op("VMASKMOVPS %s, %s, %d(BX)", acc(i, j), bReg(0), j*32)
-			default:
-				p.op("VMOVUPS %s, %d(BX)", acc(i, j), j*32)
-			}
+			p.op("VMOVUPS %s, K%d, %d(BX)", acc(i, j), j+1, j*64)
 		}
 		if i < r-1 {
 			p.op("ADDQ R10, BX")
 		}
 	}
+}
+
+// storeTile2 prints the end of an AVX2 tile: whole registers are stored as they
+// are, and only the last register of a panel's end under a mask, which some
+// processors do in microcode. m and t are scratch.
+func storeTile2(p *printer, r, v int, acc func(i, j int) string, m, t string) {
+	partial, done := p.label("partial"), p.label("done")
+	p.op("MOVQ tile_cols(DI), SI")
+	p.op("CMPQ SI, $%d", 8*v)
+	p.op("JNE %s", partial)
+	for _, whole := range []bool{true, false} {
+		if !whole {
+			p.line("%s:", partial)
+			p.op("LEAQ masks<>+%d(SB), R11", 32*v)
+			p.op("SHLQ $2, SI")
+			p.op("SUBQ SI, R11")
+			p.op("VMOVUPS (R11), %s", m)
+		}
+		store := p.label("store")
+		p.op("MOVQ R9, BX")
+		p.op("CMPB tile_add(DI), $0")
+		p.op("JEQ %s", store)
+		for i := range r {
+			for j := range v {
+				if !whole && j == v-1 {
+					p.op("VMASKMOVPS %d(BX), %s, %s", j*32, m, t)
+					p.op("VADDPS %s, %s, %s", t, acc(i, j), acc(i, j))
+				} else {
+					p.op("VADDPS %d(BX), %s, %s", j*32, acc(i, j), acc(i, j))
+				}
+			}
+			if i < r-1 {
+				p.op("ADDQ R10, BX")
+			}
+		}
+		p.op("MOVQ R9, BX")
+		p.line("%s:", store)
+		for i := range r {
+			for j := range v {
+				if !whole && j == v-1 {
+					p.op("VMASKMOVPS %s, %s, %d(BX)", acc(i, j), m, j*32)
+				} else {
+					p.op("VMOVUPS %s, %d(BX)", acc(i, j), j*32)
+				}
+			}
+			if i < r-1 {
+				p.op("ADDQ R10, BX")
+			}
+		}
+		if whole {
+			p.op("JMP %s", done)
+		}
+	}
+	p.line("%s:", done)
 }
