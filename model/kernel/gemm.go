@@ -338,7 +338,7 @@ func (t *gemmTask) takeA(s *scratch, row, k, panels int) {
 			copy(buf[l*w.rows:(l+1)*w.rows], a[l*t.acs:])
 		}
 		w.setA(o.mr, buf, 1, w.rows)
-	case o.copies && panels > 3:
+	case o.copies && panels > 3 && t.ars%512 == 0:
 		stride := w.k + 16
 		buf := s.floats(0, w.rows*stride)
 		for i := range w.rows {

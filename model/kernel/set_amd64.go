@@ -29,11 +29,14 @@ func opsOf(s Set) *ops {
 }
 
 var (
-	avx2Ops = func() ops {
-		o := referenceOps
-		o.mr, o.nr, o.block, o.copies = 6, 16, gemm2, true
-		return o
-	}()
+	avx2Ops = ops{
+		mr: 6, nr: 16, block: gemm2, copies: true, transpose: transpose2,
+		gelu: gelu2, geluTanh: geluTanh2, biasMax: biasMax2, expSum: expSum2, scaleSum: scaleSum2,
+		add: add2, mul: mul2, scale: scale2, sum: sum2, drop: drop2, dot: dot2, sumSquares: sumSquares2,
+		columnSums: columnSums2, adamW: adamW2,
+		normRow: normRow2, normRowBackward: normRowBackward2, softmax: softmax2,
+		softmaxBackward: softmaxBackward2, dropoutBits: dropoutBits2,
+	}
 	avx512Ops = ops{
 		mr: 14, nr: 32, block: gemm512, transpose: transpose512,
 		gelu: gelu512, geluTanh: geluTanh512, biasMax: biasMax512, expSum: expSum512, scaleSum: scaleSum512,
@@ -109,3 +112,63 @@ func dropoutBits512(words []uint16, k0, k1 uint32, row uint64, threshold uint32)
 
 //go:noescape
 func transpose512(dst, src []float32, stride, n int)
+
+//go:noescape
+func gelu2(x, d []float32)
+
+//go:noescape
+func geluTanh2(x, d []float32)
+
+//go:noescape
+func biasMax2(row, top []float32, bias float32)
+
+//go:noescape
+func expSum2(row, top, total []float32)
+
+//go:noescape
+func scaleSum2(row, factor []float32) float32
+
+//go:noescape
+func add2(x, y []float32)
+
+//go:noescape
+func mul2(x, y []float32)
+
+//go:noescape
+func scale2(x []float32, factor float32)
+
+//go:noescape
+func sum2(dst, x, y []float32)
+
+//go:noescape
+func drop2(dst, src []float32, words []uint16, scale float32)
+
+//go:noescape
+func dot2(x, y []float32) float32
+
+//go:noescape
+func sumSquares2(x []float32) float64
+
+//go:noescape
+func columnSums2(dst, x []float32, stride, rows int)
+
+//go:noescape
+func adamW2(w, g, m, v []float32, c *adamConstants)
+
+//go:noescape
+func normRow2(out, sum, x, sub, gain, bias []float32, eps float32) (mean, rstd float32)
+
+//go:noescape
+func normRowBackward2(ds, dout, sum, extra, gain, dgain, dbias []float32, mean, rstd float32)
+
+//go:noescape
+func softmax2(s []float32, words []uint16, ranks []int32, rank int32, scale float32) (top, sum float32)
+
+//go:noescape
+func softmaxBackward2(p, g []float32, words []uint16, ranks []int32, rank int32, scale, norm, delta, keep float32)
+
+//go:noescape
+func dropoutBits2(words []uint16, k0, k1 uint32, row uint64, threshold uint32)
+
+//go:noescape
+func transpose2(dst, src []float32, stride, n int)

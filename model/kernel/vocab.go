@@ -28,7 +28,7 @@ const (
 	// order of the sums over the vocabulary.
 	vocabRows = 504
 	// vocabBytes bounds the memory of the logits.
-	vocabBytes = 24 << 20
+	vocabBytes = 32 << 20
 )
 
 // VocabLoss runs a.
@@ -36,7 +36,9 @@ func VocabLoss(p *Pool, a VocabArgs) {
 	t := &p.vocab
 	t.VocabArgs, t.p = a, p
 	t.blocks = (a.Vocab + vocabRows - 1) / vocabRows
+	// Chunks of one size, so that none is too small to be worth a pass over W.
 	chunk := max(32, vocabBytes/4/max(1, a.Vocab)/32*32)
+	chunk = roundUp(a.Rows/max(1, (a.Rows+chunk-1)/chunk)+1, 16)
 	for first := 0; first < a.Rows; first += chunk {
 		t.first, t.n = first, min(chunk, a.Rows-first)
 		t.stride = roundUp(t.n, 16)

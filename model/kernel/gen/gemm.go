@@ -89,15 +89,7 @@ func gemm(p *printer, s isa) {
 		}
 	}
 	if s.lanes == 8 {
-		p.line("")
-		for i := range 16 {
-			v := uint32(0)
-			if i < 8 {
-				v = 0xffffffff
-			}
-			p.line("DATA masks<>+%d(SB)/4, $0x%08x", i*4, v)
-		}
-		p.line("GLOBL masks<>(SB), RODATA|NOPTR, $64")
+		masks(p)
 	}
 }
 

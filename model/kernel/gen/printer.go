@@ -3,7 +3,9 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"math"
+	"slices"
 	"sort"
 	"strings"
 )
@@ -13,6 +15,7 @@ type printer struct {
 	buf    bytes.Buffer
 	labels int
 	consts map[string]uint32
+	wide   map[string][]uint32
 }
 
 func (p *printer) line(format string, args ...any) {
@@ -52,6 +55,13 @@ func (p *printer) u32(v uint32) string {
 
 // constants prints the constants the file asked for.
 func (p *printer) constants() {
+	for _, n := range slices.Sorted(maps.Keys(p.wide)) {
+		p.line("")
+		for i, v := range p.wide[n] {
+			p.line("DATA %s+%d(SB)/4, $0x%08x", n, 4*i, v)
+		}
+		p.line("GLOBL %s(SB), RODATA|NOPTR, $%d", n, 4*len(p.wide[n]))
+	}
 	names := make([]string, 0, len(p.consts))
 	for n := range p.consts {
 		names = append(names, n)
