@@ -428,19 +428,6 @@ func (m *bpe) encode(e *Encoder, word []byte) error {
 		if m.cut {
 			end = start + cutBefore(word[start:])
 		}
-		if !e.offsets && end-start <= cachedBytes {
-			slot, have := e.cache.slot(word[start:end])
-			if !have {
-				m.spell(w, word[start:end])
-				m.merge(w)
-				slot.put(word[start:end], w.ids, nil)
-				e.ids = append(e.ids, w.ids...)
-			} else {
-				e.ids = append(e.ids, slot.ids[:slot.n]...)
-			}
-			start = end
-			continue
-		}
 		m.spell(w, word[start:end])
 		m.merge(w)
 		from := start

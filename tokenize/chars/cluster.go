@@ -74,3 +74,7 @@ func ClusterEnd(text []byte, i int) int {
 	}
 	return end
 }
+
+// Joins reports whether r may make one grapheme cluster with a character before
+// or after it.
+func Joins(r rune) bool { return clusterClasses()[r]&^breaking != 0 || r == zeroWidthJoiner }
