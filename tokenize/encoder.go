@@ -26,6 +26,8 @@ type Encoder struct {
 	// recording: ends receives where each piece ends, and apart whether each begins
 	// where the one before it ends.
 	recording, apart bool
+	// work counts steps through tries, merge tables and heaps.
+	work int64
 
 	bert      bertScanner
 	spacedRun spacedRun
@@ -226,30 +228,38 @@ func (e *Encoder) token(id int32, s Span) {
 	e.nextWord++
 }
 
-// bertWords is BERT's chain in one pass.
+// bertWords is BERT's chain in one pass. Where a character stands that the scanner
+// may misplace, what lies between the spaces around it is taken step by step.
 func (e *Encoder) bertWords(text string, base int) {
 	s := &e.bert
 	m := e.t.model.(*wordPiece)
 	s.text, s.pos, s.align, s.odd = text, 0, e.offsets, false
-	before, firstWord := len(e.ids), e.nextWord
-	defer func() {
-		s.text = ""
+	chunk, ids, words := 0, len(e.ids), e.nextWord
+	for {
+		if at := s.pos; at > 0 && text[at-1] < utf8.RuneSelf && s.rules.ascii[text[at-1]] == bertSpace {
+			chunk, ids, words = at, len(e.ids), e.nextWord
+		}
+		if !s.next() {
+			break
+		}
 		if s.odd {
-			e.ids, e.nextWord = e.ids[:before], firstWord
-			if e.offsets {
-				e.enc.Spans, e.enc.Words = e.enc.Spans[:before], e.enc.Words[:before]
+			end := s.pos
+			for end < len(text) && (text[end-1] >= utf8.RuneSelf || s.rules.ascii[text[end-1]] != bertSpace) {
+				end++
 			}
-			e.general(nil, text, base)
+			e.ids, e.nextWord = e.ids[:ids], words
+			if e.offsets {
+				e.enc.Spans, e.enc.Words = e.enc.Spans[:ids], e.enc.Words[:ids]
+			}
+			e.general(nil, text[chunk:end], base+chunk)
+			s.pos, s.odd = end, false
+			continue
 		}
-	}()
-	if !e.offsets {
-		for s.next() {
-			e.ids, _ = m.cut(e.ids, nil, s.word)
+		if !e.offsets {
+			e.ids, _ = m.cut(e.ids, nil, s.word, &e.work)
+			continue
 		}
-		return
-	}
-	for s.next() {
-		e.ids, e.ends = m.cut(e.ids, e.ends[:0], s.word)
+		e.ids, e.ends = m.cut(e.ids, e.ends[:0], s.word, &e.work)
 		start := 0
 		for _, end := range e.ends {
 			span := s.span(start, int(end))
@@ -259,6 +269,7 @@ func (e *Encoder) bertWords(text string, base int) {
 		}
 		e.nextWord++
 	}
+	s.text = ""
 }
 
 // byteWords is the chain of byte-level models: scanned words, looked up in the

@@ -274,7 +274,7 @@ func (w *word) span(i, j int) Span {
 }
 
 // put appends bytes that all come from s.
-func (w *word) put(text string, s Span, offsets bool) {
+func (w *word) put(text []byte, s Span, offsets bool) {
 	if offsets {
 		w.spell()
 		for range len(text) {
@@ -307,16 +307,20 @@ type spacedRun struct {
 	// pending: spaces wait, the last of which is at pendingAt.
 	pending   bool
 	pendingAt Span
+	// seen: something was taken; tail: the last of it is white space that is no
+	// space and that the end of the text would have dropped.
+	seen, tail bool
 	// bail: the chain must be taken step by step after all.
 	bail bool
-	seen bool
+	// room is the memory of the last odd word.
+	room part
 }
 
 // spacedWords encodes text, which begins at base, or reports false.
 func (e *Encoder) spacedWords(text string, base int) bool {
 	r := &e.spacedRun
 	s := e.t.spaced
-	r.e, r.s, r.base, r.begins, r.pending, r.bail, r.seen = e, s, base, true, false, false, false
+	r.e, r.s, r.base, r.begins, r.pending, r.bail, r.seen, r.tail = e, s, base, true, false, false, false, false
 	r.w.reset()
 	e.current = nil
 	for i := 0; i < len(text); {
@@ -332,16 +336,19 @@ func (e *Encoder) spacedWords(text string, base int) bool {
 			i = j
 			continue
 		}
-		if s.gone(text[i:]) {
-			// The origins of all that follows hang on what stands before.
+		if i == 0 && e.offsets && s.gone(text) {
+			// The origins of all that follows hang on this.
 			return false
 		}
 		j = s.oddEnd(text, i)
-		r.oddWord(text[i:j], base+i)
+		r.oddWord(text[i:j], base+i, i > 0)
 		if r.bail {
 			return false
 		}
 		i = j
+	}
+	if r.tail {
+		return false
 	}
 	if r.pending && !s.stripRight {
 		r.takePending()
@@ -438,12 +445,12 @@ func (r *spacedRun) mark(at Span) {
 	} else {
 		r.flush()
 	}
-	r.begins, r.seen = false, true
+	r.begins, r.seen, r.tail = false, true, false
 	if len(w.text) == 0 {
 		r.putMark(at)
 		return
 	}
-	w.put(mark, at, e.offsets)
+	w.put([]byte(mark), at, e.offsets)
 }
 
 // putMark begins a word with a mark.
@@ -474,6 +481,7 @@ func (r *spacedRun) begin(at Span) {
 // plain takes bytes i to j of text, which the normalizer leaves alone.
 func (r *spacedRun) plain(text string, i, j int) {
 	s, w := r.s, &r.w
+	r.tail = false
 	if r.pending || r.begins || !r.seen {
 		n := 1
 		if text[i] >= utf8.RuneSelf {
@@ -494,20 +502,25 @@ func (r *spacedRun) plain(text string, i, j int) {
 		}
 		return
 	}
-	for k, c := range text[i:j] {
-		n := utf8.RuneLen(c)
-		at := Span{r.base + i + k, r.base + i + k + n}
-		if n == 1 {
-			w.put(string(rune(s.byteTo[c])), at, r.e.offsets)
+	for i < j {
+		b, n := text[i], 1
+		one := [utf8.UTFMax]byte{b}
+		if b >= utf8.RuneSelf {
+			_, n = utf8.DecodeRuneInString(text[i:j])
+			copy(one[:], text[i:i+n])
 		} else {
-			w.put(string(c), at, r.e.offsets)
+			one[0] = s.byteTo[b]
 		}
+		w.put(one[:n], Span{r.base + i, r.base + i + n}, r.e.offsets)
+		i += n
 	}
 }
 
 // oddWord takes a word that the normalizer has to look at, or several.
-func (r *spacedRun) oddWord(text string, base int) {
-	p := newPart(text, base, r.e.offsets)
+func (r *spacedRun) oddWord(text string, base int, inside bool) {
+	p := makePart(text, base, r.e.offsets, r.room)
+	r.room = part{text: p.text, from: p.from, to: p.to}
+	p.inside = inside
 	if err := r.s.local.normalize(&p); err != nil {
 		r.bail = true
 		return
@@ -523,18 +536,16 @@ func (r *spacedRun) oddWord(text string, base int) {
 		switch {
 		case c == ' ':
 			r.space(at)
-		case (s.cuts || s.stripLeft || s.stripRight) && table.Of(c)&chars.Space != 0:
-			if !s.cuts {
-				r.bail = true
-				return
-			}
+		case s.cuts && table.Of(c)&chars.Space != 0:
 			r.space(at)
+		case s.stripLeft && !r.seen && table.Of(c)&chars.Space != 0:
 		case c == '▁':
 			r.takePending()
 			r.mark(at)
 		default:
 			r.begin(at)
-			r.w.put(string(p.text[i:i+n]), at, r.e.offsets)
+			r.w.put(p.text[i:i+n], at, r.e.offsets)
+			r.tail = s.stripRight && table.Of(c)&chars.Space != 0
 		}
 		i += n
 	}

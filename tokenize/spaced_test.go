@@ -76,7 +76,7 @@ func TestSpacedIsTheChain(t *testing.T) {
 		for i := range all {
 			var a, b Encoding
 			errA, errB := fast[i].EncodeOffsets(&a, s), slow[i].EncodeOffsets(&b, s)
-			if fmt.Sprint(errA) != fmt.Sprint(errB) || !reflect.DeepEqual(a, b) {
+			if fmt.Sprint(errA) != fmt.Sprint(errB) || fmt.Sprint(a) != fmt.Sprint(b) {
 				r.Fatalf("chain %d, %+q:\none pass %v %v\n by steps %v %v", i, s, a, errA, b, errB)
 			}
 			for range 2 {
