@@ -29,6 +29,15 @@ type Batch struct {
 	// model must predict, and Labels the token ids it must predict there.
 	Predict []int32
 	Labels  []int32
+	// Classes is the number of classes that Labels are of, for objectives that ask
+	// for classes of tokens; 0 means that Labels are token ids.
+	Classes int32
+	// Values holds, for each of Predict, the number that must be said there in place
+	// of a label, for objectives that ask for numbers; Labels is nil then.
+	Values []float32
+	// Noise holds the positions, ascending, to whose embeddings noise is added. Nil
+	// for objectives without.
+	Noise []int32
 	// SpanStarts and SpanEnds hold, for each of Predict, the bounds in Tokens of
 	// the hidden span it is in: a span-boundary objective predicts it from the
 	// positions SpanStarts-1 and SpanEnds (Joshi et al., "SpanBERT", 2020). Nil for
@@ -37,8 +46,20 @@ type Batch struct {
 	// PairLabels holds one label a sequence, 0 when its second segment follows
 	// the first in the document and 1 when it is from another one (the classes of
 	// BERT's next-sentence head) or, for a sentence-order objective, stands before
-	// it. Nil for objectives without pairs.
+	// it; or, for labelled sequences, one of SequenceClasses classes. Nil for
+	// objectives without.
 	PairLabels []int32
+	// SequenceClasses is the number of classes of PairLabels; 0 means two.
+	SequenceClasses int32
+	// SequenceValues holds one number a sequence that must be said of it. Nil for
+	// objectives without.
+	SequenceValues []float32
+	// Partners holds, for objectives that find a sequence's neighbour among the
+	// sequences of the batch, how many places further that is. Nil for others.
+	Partners []int32
+	// Unlabelled counts the samples that were left out because nothing is known of
+	// them, for objectives that need labels.
+	Unlabelled int
 	// Targets holds, for encoder-decoder objectives, what the decoder must say,
 	// end to end, and TargetBounds the bounds of the sequences' shares. Nil for
 	// others.

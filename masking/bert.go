@@ -26,10 +26,13 @@ func (o *bert) Layout() mixer.Layout { return mixer.Pairs }
 
 func (o *bert) Build(step int64, samples []mixer.Sample) *Batch {
 	w := o.begin(step, samples)
-	w.pairs(samples, false, func(tokens int, draw *counter.Stream) {
-		if o.options.WholeWords {
+	w.pairs(samples, pairNext, func(tokens int, draw *counter.Stream) {
+		switch {
+		case o.options.WholeWords:
 			w.chooseGrams(w.exactly(tokens), draw, single)
-		} else {
+		case o.options.Bernoulli:
+			w.chooseEach(draw)
+		default:
 			w.chooseAny(w.exactly(tokens), draw)
 		}
 		w.hide(draw, w.anyToken(draw))
@@ -40,7 +43,8 @@ func (o *bert) Build(step int64, samples []mixer.Sample) *Batch {
 // albert differs from bert in the second task and in what is hidden together
 // (Lan et al., "ALBERT", 2020, section 3.1 and 4.1). A pair is always of one
 // document, and with probability one half its parts change places; only a window
-// of one sentence has a second part from a random document. Runs of one to three
+// of one sentence has a second part from a random document; with NoFallback it is cut
+// in two instead, as a pair whose parts may have changed places. Runs of one to three
 // whole words are hidden, a run of n with a chance in proportion to 1/n.
 type albert struct{ masker }
 
@@ -50,7 +54,7 @@ func (o *albert) Layout() mixer.Layout { return mixer.Pairs }
 
 func (o *albert) Build(step int64, samples []mixer.Sample) *Batch {
 	w := o.begin(step, samples)
-	w.pairs(samples, true, func(tokens int, draw *counter.Stream) {
+	w.pairs(samples, pairOrder, func(tokens int, draw *counter.Stream) {
 		w.chooseGrams(w.exactly(tokens), draw, func() int { return albertGrams.draw(draw) })
 		w.hide(draw, w.anyToken(draw))
 	})
@@ -59,7 +63,7 @@ func (o *albert) Build(step int64, samples []mixer.Sample) *Batch {
 
 // pairs builds the sequences of samples as pairs, in each of which hide, told its
 // length, hides what it chooses.
-func (w *work) pairs(samples []mixer.Sample, swap bool, hide func(tokens int, draw *counter.Stream)) {
+func (w *work) pairs(samples []mixer.Sample, kind pairKind, hide func(tokens int, draw *counter.Stream)) {
 	b := w.batch
 	b.PairLabels = make([]int32, 0, len(samples))
 	b.Segments = make([]uint8, 0, cap(b.Tokens))
@@ -68,7 +72,7 @@ func (w *work) pairs(samples []mixer.Sample, swap bool, hide func(tokens int, dr
 		s := &samples[i]
 		pairKey, maskKey := w.draws(s)
 		var pair pair
-		pair.draw(s, w.options.SeqLen-3, w.options.Short, swap, pairKey.Stream())
+		pair.draw(s, kind, &w.options, pairKey.Stream())
 		spans = append(spans, pair.a.span(), pair.b.span())
 
 		b.Tokens = append(b.Tokens, w.cls)
@@ -77,9 +81,7 @@ func (w *work) pairs(samples []mixer.Sample, swap bool, hide func(tokens int, dr
 		b.Tokens = append(b.Tokens, pair.b.tokens...)
 		b.Tokens = append(b.Tokens, w.sep)
 		b.Segments = append(b.Segments, make([]uint8, len(pair.a.tokens)+2)...)
-		for range len(pair.b.tokens) + 1 {
-			b.Segments = append(b.Segments, 1)
-		}
+		b.Segments = append(b.Segments, w.ones(len(pair.b.tokens)+1)...)
 		b.PairLabels = append(b.PairLabels, pair.label)
 
 		draw := maskKey.Stream()
@@ -100,17 +102,35 @@ func (s side) span() Span {
 	return Span{Doc: s.doc, Start: s.start, End: s.start + int32(len(s.tokens))}
 }
 
+// ones returns n ones.
+func (w *work) ones(n int) []uint8 {
+	for len(w.one) < n {
+		w.one = append(w.one, 1)
+	}
+	return w.one[:n]
+}
+
+// pairKind is what is asked of a pair.
+type pairKind int
+
+const (
+	pairNext     pairKind = iota // does b follow a, or is it from elsewhere
+	pairOrder                    // does b follow a, or a follow b
+	pairAdjacent                 // does b follow a or a follow b, or is b from elsewhere
+	pairFollows                  // nothing: b follows a where it can
+)
+
 // pair is a sequence's two texts; label is 0 when the second follows the first.
 type pair struct {
 	a, b  side
 	label int32
 }
 
-// draw makes a pair of at most room tokens from a sample of the Pairs layout. The
-// other half of the pairs has its texts swapped, or the second from elsewhere.
-func (p *pair) draw(s *mixer.Sample, room int, short float64, swap bool, draw counter.Stream) {
+// draw makes a pair from a sample of the Pairs layout.
+func (p *pair) draw(s *mixer.Sample, kind pairKind, o *Options, draw counter.Stream) {
+	room := o.SeqLen - 3
 	target := room
-	if draw.Float64() < short {
+	if draw.Float64() < o.Short {
 		target = 2 + draw.IntN(room-1)
 	}
 	ends := s.Ends
@@ -123,9 +143,16 @@ func (p *pair) draw(s *mixer.Sample, room int, short float64, swap bool, draw co
 		cut = 1 + draw.IntN(n-1)
 	}
 	at := s.Spans[0]
-	p.a = side{at.Doc, at.Start, s.Tokens[:ends[cut-1]]}
+	end, split := ends[n-1], ends[cut-1]
 	follows := draw.Float64() >= 0.5
-	if n == 1 || !follows && !swap && s.Others() > 0 {
+	other := n == 1 || !follows && kind != pairOrder && s.Others() > 0
+	if kind == pairFollows || n == 1 && kind == pairOrder && o.NoFallback {
+		if other = n == 1 && end < 2; n == 1 && !other {
+			split = 1 + int32(draw.IntN(int(end)-1))
+		}
+	}
+	p.a = side{at.Doc, at.Start, s.Tokens[:split]}
+	if other {
 		p.label = 1
 		other := s.Own()
 		if s.Others() > 0 {
@@ -138,9 +165,12 @@ func (p *pair) draw(s *mixer.Sample, room int, short float64, swap bool, draw co
 		}
 		p.b = side{other.ID, start, other.Tokens[start:end]}
 	} else {
-		p.b = side{at.Doc, at.Start + ends[cut-1], s.Tokens[ends[cut-1]:ends[n-1]]}
-		if swap && !follows {
-			p.a, p.b, p.label = p.b, p.a, 1
+		p.b = side{at.Doc, at.Start + split, s.Tokens[split:end]}
+		if kind == pairOrder && !follows || kind == pairAdjacent && draw.Float64() < 0.5 {
+			p.a, p.b = p.b, p.a
+			if kind == pairOrder {
+				p.label = 1
+			}
 		}
 	}
 	for len(p.a.tokens)+len(p.b.tokens) > room {

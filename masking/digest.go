@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"math"
 	"math/bits"
 )
 
@@ -35,7 +36,7 @@ func (d Digest) String() string {
 func (b *Batch) Digest() Digest {
 	var sum Digest
 	var text []byte
-	at := 0
+	at, noise := 0, 0
 	for i := range b.Sequences() {
 		from, to := b.SeqBounds[i], b.SeqBounds[i+1]
 		text = binary.LittleEndian.AppendUint64(text[:0], uint64(b.Step))
@@ -53,7 +54,9 @@ func (b *Batch) Digest() Digest {
 		for j := first; j < at; j++ {
 			text = binary.LittleEndian.AppendUint32(text, uint32(b.Predict[j]-from))
 		}
-		text = appendInts(text, b.Labels[first:at])
+		if b.Values == nil {
+			text = appendInts(text, b.Labels[first:at])
+		}
 		if b.TwoStream {
 			text = append(text, 2)
 		}
@@ -68,6 +71,27 @@ func (b *Batch) Digest() Digest {
 		}
 		if b.PairLabels != nil {
 			text = appendInts(text, b.PairLabels[i:i+1])
+		}
+		if b.Classes != 0 {
+			text = appendInts(append(text, 3), []int32{b.Classes})
+		}
+		if b.Values != nil {
+			text = appendFloats(append(text, 4), b.Values[first:at])
+		}
+		if b.Noise != nil {
+			text = append(text, 5)
+			for ; noise < len(b.Noise) && b.Noise[noise] < to; noise++ {
+				text = binary.LittleEndian.AppendUint32(text, uint32(b.Noise[noise]-from))
+			}
+		}
+		if b.SequenceClasses != 0 {
+			text = appendInts(append(text, 6), []int32{b.SequenceClasses})
+		}
+		if b.SequenceValues != nil {
+			text = appendFloats(append(text, 7), b.SequenceValues[i:i+1])
+		}
+		if b.Partners != nil {
+			text = appendInts(append(text, 8), b.Partners[i:i+1])
 		}
 		hash := sha256.Sum256(text)
 		var d Digest
@@ -84,6 +108,13 @@ func appendInts(dst []byte, list []int32) []byte {
 	dst = binary.LittleEndian.AppendUint32(dst, uint32(len(list)))
 	for _, v := range list {
 		dst = binary.LittleEndian.AppendUint32(dst, uint32(v))
+	}
+	return dst
+}
+
+func appendFloats(dst []byte, list []float32) []byte {
+	for _, v := range list {
+		dst = binary.LittleEndian.AppendUint32(dst, math.Float32bits(v))
 	}
 	return dst
 }

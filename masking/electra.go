@@ -1,6 +1,9 @@
 package masking
 
 import (
+	"fmt"
+	"slices"
+
 	"github.com/tributary-ml/tributary/mixer"
 	"github.com/tributary-ml/tributary/mixer/counter"
 )
@@ -31,9 +34,7 @@ func (o *electra) Build(step int64, samples []mixer.Sample) *Batch {
 		if cut < end {
 			b.Tokens = append(b.Tokens, s.Tokens[cut:end]...)
 			b.Tokens = append(b.Tokens, w.sep)
-			for range end - cut + 1 {
-				b.Segments = append(b.Segments, 1)
-			}
+			b.Segments = append(b.Segments, w.ones(end-cut+1)...)
 		}
 		draw := maskKey.Stream()
 		w.candidates()
@@ -73,4 +74,29 @@ func (o *electra) segments(s *mixer.Sample, draw counter.Stream) (cut, end int) 
 		}
 	}
 	return cut, end
+}
+
+// Discriminate makes what a discriminator trains on of a batch and the tokens that
+// a generator sampled at its predicted positions: the original text with the sampled
+// tokens in it, and for every position whether the token there is another than the
+// original (class 1) or not. A sampled token that is the original counts as real.
+func Discriminate(b *Batch, sampled []int32) (*Batch, error) {
+	if len(sampled) != len(b.Predict) || len(b.Labels) != len(b.Predict) {
+		return nil, fmt.Errorf("%d sampled tokens for %d predicted positions with %d labels", len(sampled), len(b.Predict), len(b.Labels))
+	}
+	d := *b
+	d.Tokens = slices.Clone(b.Tokens)
+	d.Predict = make([]int32, len(b.Tokens))
+	d.Labels = make([]int32, len(b.Tokens))
+	d.Classes = 2
+	for i := range d.Predict {
+		d.Predict[i] = int32(i)
+	}
+	for i, at := range b.Predict {
+		d.Tokens[at] = sampled[i]
+		if sampled[i] != b.Labels[i] {
+			d.Labels[at] = 1
+		}
+	}
+	return &d, nil
 }

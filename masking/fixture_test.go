@@ -38,6 +38,14 @@ func testVocabulary() vocabulary {
 	return vocabulary{size: 1000, specials: tokenize.Specials{Pad: 0, Unk: 1, Cls: 2, Sep: 3, Mask: 4, Bos: -1, Eos: -1}}
 }
 
+// Token has a capital letter in every third token.
+func (v vocabulary) Token(id int32) string {
+	if id%3 == 0 {
+		return fmt.Sprintf("T%d", id)
+	}
+	return fmt.Sprintf("t%d", id)
+}
+
 // source is shards made up in memory.
 type source []shards.Block
 
@@ -93,6 +101,7 @@ type setting struct {
 	vocab     vocabulary
 	batchSize int
 	jobs      int
+	stages    []mixer.Stage
 	weights   map[string]float64 // of the sources; even when nil
 	sources   map[string]source
 }
@@ -117,7 +126,7 @@ func (s setting) openOr(fatal func(string, ...any), ahead int) *Stream {
 		fatal("%v", err)
 	}
 	options := mixer.Options{
-		Seed: s.options.Seed, SeqLen: o.SeqLen(), BatchSize: max(s.batchSize, 1), Layout: o.Layout(),
+		Seed: s.options.Seed, SeqLen: o.SeqLen(), BatchSize: max(s.batchSize, 1), Layout: o.Layout(), Stages: s.stages,
 		ShuffleTokens: 20_000, Jobs: s.jobs,
 	}
 	var list []mixer.Source

@@ -92,13 +92,8 @@ var ErrNotBuilt = errors.New("no batches are built for it")
 
 // unbuilt says what batches for a legal point would need.
 func (p Point) unbuilt() string {
-	switch {
-	case p.Transform == "noise":
-		return "noise is added to embeddings, in the model"
-	case slices.Contains([]string{"tfidf", "tf", "cap"}, p.Output):
-		return "a head that gives tokens classes or values is needed"
-	case slices.Contains(gridPairOutputs, p.Output) && p.Output != "next" && p.Output != "order":
-		return "a head that compares sentences is needed"
+	if p.Output == "contradiction" {
+		return "pairs that people have labelled are needed: that is the objective pair"
 	}
 	return ""
 }
@@ -116,15 +111,27 @@ func (p Point) check() error {
 
 // gridObjective is an objective at a point.
 //
-// The share of the tokens is chosen; they are transformed, and, for denoise,
-// asked for as they were. From left to right they are asked for at the position
-// before, from right to left at the position after, so that what is asked for is
-// never seen, and in a random order at the position itself from a query stream.
-// In the bidirectional representation a transform of none leaves in sight what is
-// asked for, as in the original.
+// The share of the tokens is chosen and transformed. With denoise they are asked
+// for as they were; tf, tfidf and cap ask of every token for its class by
+// frequency, its weight by frequency and rarity, and whether it has a capital
+// letter. From left to right they are asked for at the position before, from right
+// to left at the position after, so that what is asked for is never seen, and in a
+// random order at the position itself from a query stream. In the bidirectional
+// representation a transform of none leaves in sight what is asked for, as in the
+// original. noise leaves the tokens and names the positions to whose embeddings the
+// model adds noise.
+//
+// Of sentences, next asks whether the second part follows the first or is from
+// another document, order whether the parts have changed places, adjacent whether
+// they stand beside each other, in either order. future-sentence gives pairs that
+// follow each other, for which the model's two views are to have a cosine of 1, and
+// quick-thoughts makes sequences of both parts, each of which is to find the other
+// among the sequences of the batch.
 type gridObjective struct {
 	masker
 	Point
+	classes  []int32   // tf and cap: by token id
+	rarities []float64 // tfidf: by token id
 }
 
 func newGridObjective(text string, v Vocabulary, o Options) (Objective, error) {
@@ -137,35 +144,70 @@ func newGridObjective(text string, v Vocabulary, o Options) (Objective, error) {
 		return nil, err
 	}
 	switch p.Transform {
-	case "none":
+	case "none", "noise":
 		m.masked, m.showing = 0, 1
 	case "replace":
 		m.masked, m.showing = 0, 0
 	case "mask":
 		m.masked, m.showing = 1, 1
 	}
-	return &gridObjective{m, p}, nil
+	g := &gridObjective{masker: m, Point: p}
+	switch p.Output {
+	case "tf", "tfidf":
+		if g.classes, g.rarities, err = frequencyClasses(o.Frequencies, v.VocabSize()); err != nil {
+			return nil, err
+		}
+	case "cap":
+		if g.classes, err = capitals(v); err != nil {
+			return nil, err
+		}
+	}
+	return g, nil
 }
 
+// ofSentences reports whether the output is of sentences.
+func (p Point) ofSentences() bool { return slices.Contains(gridPairOutputs, p.Output) }
+
 func (o *gridObjective) Layout() mixer.Layout {
-	if o.Output == "denoise" {
-		return mixer.Full
+	if o.ofSentences() {
+		return mixer.Pairs
 	}
-	return mixer.Pairs
+	return mixer.Full
 }
 
 func (o *gridObjective) Build(step int64, samples []mixer.Sample) *Batch {
 	w := o.begin(step, samples)
 	b := w.batch
-	if o.Output != "denoise" {
-		w.pairs(samples, o.Output == "order", func(tokens int, draw *counter.Stream) {
+	b.TwoStream = o.Representation == "random"
+	if o.Transform == "noise" {
+		b.Noise = []int32{}
+	}
+	switch {
+	case o.Output == "quick-thoughts":
+		o.thoughts(w, samples)
+		return b
+	case o.ofSentences():
+		kind := map[string]pairKind{"next": pairNext, "order": pairOrder, "adjacent": pairAdjacent, "future-sentence": pairFollows}[o.Output]
+		w.pairs(samples, kind, func(tokens int, draw *counter.Stream) {
 			w.chooseAny(w.exactly(tokens), draw)
-			w.hide(draw, o.ordinaryToken(draw))
+			o.transform(w, draw)
 		})
 		b.Predict, b.Labels = nil, nil
+		if kind == pairFollows {
+			b.PairLabels = nil
+			b.SequenceValues = make([]float32, b.Sequences())
+			for i := range b.SequenceValues {
+				b.SequenceValues[i] = 1
+			}
+		}
 		return b
 	}
-	b.TwoStream = o.Representation == "random"
+	switch o.Output {
+	case "tf":
+		b.Classes = tfClasses
+	case "cap":
+		b.Classes = 2
+	}
 	for i := range samples {
 		s := &samples[i]
 		_, key := w.draws(s)
@@ -173,13 +215,79 @@ func (o *gridObjective) Build(step int64, samples []mixer.Sample) *Batch {
 		w.single(s)
 		w.candidates()
 		w.chooseAny(w.bound(int(o.options.Share*float64(len(w.places))+draw.Float64())), &draw)
+		before := append([]int32(nil), b.Tokens[w.from:]...)
 		first := len(b.Predict)
-		w.hide(&draw, o.ordinaryToken(&draw))
+		o.transform(w, &draw)
+		if o.Output != "denoise" {
+			o.describe(w, before, first)
+		}
 		o.rank(w, b.Predict[first:], &draw)
 		w.seal(s, s.Spans)
 	}
+	if o.Output == "tfidf" {
+		b.Labels = nil
+	}
 	b.Segments = make([]uint8, len(b.Tokens))
 	return b
+}
+
+// transform shows the chosen tokens as the point wants it.
+func (o *gridObjective) transform(w *work, draw *counter.Stream) {
+	w.hide(draw, o.ordinaryToken(draw))
+	if w.batch.Noise != nil {
+		w.eachChosen(func(place int32) { w.batch.Noise = append(w.batch.Noise, w.from+place) })
+	}
+}
+
+// describe asks for what every token of the open sequence was, in place of what
+// hide has asked for since prediction first.
+func (o *gridObjective) describe(w *work, tokens []int32, first int) {
+	b := w.batch
+	b.Predict = b.Predict[:first]
+	if o.Output == "tfidf" {
+		b.Labels = b.Labels[:0]
+	} else {
+		b.Labels = b.Labels[:first]
+	}
+	most := 0.0
+	for at, token := range tokens {
+		if token == w.cls || token == w.sep {
+			continue
+		}
+		b.Predict = append(b.Predict, w.from+int32(at))
+		if o.Output != "tfidf" {
+			b.Labels = append(b.Labels, o.classes[token])
+			continue
+		}
+		value := float64(o.classes[token]) * o.rarities[token]
+		most = max(most, value)
+		b.Values = append(b.Values, float32(value))
+	}
+	for i := first; i < len(b.Values) && most > 0; i++ {
+		b.Values[i] = float32(10 * float64(b.Values[i]) / most)
+	}
+}
+
+// thoughts makes two sequences of each sample, which are each other's partners.
+func (o *gridObjective) thoughts(w *work, samples []mixer.Sample) {
+	b := w.batch
+	for i := range samples {
+		s := &samples[i]
+		pairKey, maskKey := w.draws(s)
+		var p pair
+		p.draw(s, pairFollows, &w.options, pairKey.Stream())
+		draw := maskKey.Stream()
+		for half, text := range []side{p.a, p.b} {
+			b.Tokens = append(append(append(b.Tokens, w.cls), text.tokens...), w.sep)
+			w.candidates()
+			w.chooseAny(w.exactly(len(text.tokens)+2), &draw)
+			o.transform(w, &draw)
+			b.Partners = append(b.Partners, int32(1-2*half))
+			w.seal(s, []Span{text.span()})
+		}
+	}
+	b.Predict, b.Labels = nil, nil
+	b.Segments = make([]uint8, len(b.Tokens))
 }
 
 // rank gives the open sequence its ranks and moves the predictions to where they
@@ -187,20 +295,24 @@ func (o *gridObjective) Build(step int64, samples []mixer.Sample) *Batch {
 func (o *gridObjective) rank(w *work, predict []int32, draw *counter.Stream) {
 	b := w.batch
 	n := int32(len(b.Tokens)) - w.from
+	shift := int32(1)
+	if o.options.Compat {
+		shift = 0
+	}
 	switch o.Representation {
 	case "ltr":
 		for place := range n {
 			b.Ranks = append(b.Ranks, place)
 		}
 		for i := range predict {
-			predict[i]--
+			predict[i] -= shift
 		}
 	case "rtl":
 		for place := range n {
 			b.Ranks = append(b.Ranks, n-1-place)
 		}
 		for i := range predict {
-			predict[i]++
+			predict[i] += shift
 		}
 	case "random":
 		for place := range n {

@@ -2,6 +2,7 @@ package masking
 
 import (
 	"errors"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -35,7 +36,8 @@ func TestPointsBuildWhatTheySay(t *testing.T) {
 		}
 	}
 	for _, p := range points {
-		_, err := NewObjective(p.String(), testVocabulary(), Options{SeqLen: 64})
+		options := Options{SeqLen: 64, Frequencies: made.frequencies()}
+		_, err := NewObjective(p.String(), testVocabulary(), options)
 		switch {
 		case p.Illegal() != "":
 			if err == nil || !strings.Contains(err.Error(), "not legal") {
@@ -49,8 +51,48 @@ func TestPointsBuildWhatTheySay(t *testing.T) {
 			continue
 		}
 		built++
-		stream := setting{objective: p.String(), batchSize: 400, sources: map[string]source{"s": made}}.open(t, 0)
+		stream := setting{objective: p.String(), batchSize: 400, sources: map[string]source{"s": made}, options: options}.open(t, 0)
 		b := batch(t, stream, 0, 0, 1)
+		if (b.Noise != nil) != (p.Transform == "noise") || p.Transform == "noise" && len(b.Noise) < len(b.Tokens)/10 {
+			t.Errorf("%v: noise at %d of %d positions", p, len(b.Noise), len(b.Tokens))
+		}
+		switch p.Output {
+		case "tf", "tfidf", "cap":
+			checkDescriptions(t, p, b, documents, options.Frequencies)
+			continue
+		case "quick-thoughts":
+			for i, partner := range b.Partners {
+				o, other := b.Origins[i], b.Origins[i+int(partner)]
+				if o.Index != other.Index || partner != int32(1-2*(i%2)) || i%2 == 0 && o.Spans[0].Doc == other.Spans[0].Doc && other.Spans[0].Start != o.Spans[0].End {
+					t.Fatalf("%v: sequence %d of %+v has the partner %+v", p, i, o, other)
+				}
+			}
+			if b.Sequences() != 800 {
+				t.Errorf("%v: %d sequences", p, b.Sequences())
+			}
+			continue
+		case "future-sentence":
+			follow := 0
+			for i, o := range b.Origins {
+				if b.SequenceValues[i] != 1 || b.PairLabels != nil {
+					t.Fatalf("%v: sequence %d is to have %g", p, i, b.SequenceValues[i])
+				}
+				if o.Spans[0].Doc == o.Spans[1].Doc && o.Spans[0].End == o.Spans[1].Start {
+					follow++
+				}
+			}
+			if follow < 395 {
+				t.Errorf("%v: %d of 400 pairs follow each other", p, follow)
+			}
+			continue
+		case "adjacent":
+			for i, o := range b.Origins {
+				beside := o.Spans[0].Doc == o.Spans[1].Doc && (o.Spans[0].End == o.Spans[1].Start || o.Spans[1].End == o.Spans[0].Start)
+				if beside != (b.PairLabels[i] == 0) {
+					t.Fatalf("%v: label %d of %+v", p, b.PairLabels[i], o.Spans)
+				}
+			}
+		}
 		if p.Output != "denoise" {
 			if len(b.Predict) != 0 || len(b.PairLabels) != 400 || b.Ranks != nil {
 				t.Errorf("%v: %d predictions and %d pair labels", p, len(b.Predict), len(b.PairLabels))
@@ -62,8 +104,107 @@ func TestPointsBuildWhatTheySay(t *testing.T) {
 		}
 		checkDenoising(t, p, b, documents)
 	}
-	if built != 3*4+2*3+3 {
+	// Of the nominal points of one kind of data: 4 outputs of tokens in 4
+	// representations and 5 of sentences in one, under 4 transforms; and three more.
+	if built != 4*(4*4+5)+3 {
 		t.Errorf("%d points are built", built)
+	}
+}
+
+// frequencies counts the tokens of a source.
+func (s source) frequencies() *Frequencies {
+	f := &Frequencies{Tokens: make([]int64, 1000), Documents: make([]int64, 1000)}
+	for _, tokens := range s.documents() {
+		f.Count++
+		seen := map[int32]bool{}
+		for _, token := range tokens {
+			f.Tokens[token]++
+			if !seen[token] {
+				seen[token] = true
+				f.Documents[token]++
+			}
+		}
+	}
+	return f
+}
+
+// checkDescriptions compares what is asked of every token with its definition.
+func checkDescriptions(t *testing.T, p Point, b *Batch, documents map[string][]int32, f *Frequencies) {
+	t.Helper()
+	shift := map[string]int32{"ltr": 1, "rtl": -1}[p.Representation]
+	classes, rarities, err := frequencyClasses(f, 1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := 0
+	for i := range b.Sequences() {
+		most, first := float32(0), at
+		for j, token := range text(documents, b.Origins[i].Spans, 3) {
+			if token == 3 {
+				continue
+			}
+			if want := b.SeqBounds[i] + 1 + int32(j) - shift; b.Predict[at] != want {
+				t.Fatalf("%v: prediction %d is at %d, want %d", p, at, b.Predict[at], want)
+			}
+			switch p.Output {
+			case "tf":
+				if b.Labels[at] != classes[token] || b.Classes != 4 {
+					t.Fatalf("%v: token %d has class %d of %d", p, token, b.Labels[at], b.Classes)
+				}
+			case "cap":
+				if b.Labels[at] != 1-min(1, token%3) || b.Classes != 2 {
+					t.Fatalf("%v: token %d has class %d", p, token, b.Labels[at])
+				}
+			case "tfidf":
+				most = max(most, b.Values[at])
+				want, base := float64(classes[token])*rarities[token], float64(classes[b.firstOf(documents, i)])*rarities[b.firstOf(documents, i)]
+				if ratio := float64(b.Values[at]) / float64(b.Values[first]); math.Abs(ratio-want/base) > 1e-4 {
+					t.Fatalf("%v: token %d has %g", p, token, b.Values[at])
+				}
+			}
+			at++
+		}
+		if p.Output == "tfidf" && (math.Abs(float64(most)-10) > 1e-5 || b.Labels != nil) {
+			t.Fatalf("%v: the highest value of sequence %d is %g", p, i, most)
+		}
+	}
+	if at != len(b.Predict) {
+		t.Fatalf("%v: %d predictions of %d tokens", p, len(b.Predict), at)
+	}
+}
+
+// firstOf is the first token of a sequence's text.
+func (b *Batch) firstOf(documents map[string][]int32, sequence int) int32 {
+	span := b.Origins[sequence].Spans[0]
+	return documents[span.Doc][span.Start]
+}
+
+func TestFrequencyClasses(t *testing.T) {
+	f := &Frequencies{Tokens: []int64{0, 1, 9, 50, 700, 100_000}, Documents: []int64{0, 1, 2, 3, 4, 5}, Count: 10}
+	classes, rarities, err := frequencyClasses(f, 7)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Scaled to 10: 0.0001, 0.0009, 0.005, 0.07, 10, of which the powers of ten,
+	// rounded up, are -4, -3, -2, -1 and 1.
+	if want := []int32{0, 1, 2, 3, 3, 3, 0}; !slices.Equal(classes, want) {
+		t.Errorf("classes %v, want %v", classes, want)
+	}
+	if want := math.Log(11.0/4 + 1); math.Abs(rarities[3]-want) > 1e-12 {
+		t.Errorf("rarity %g, want %g", rarities[3], want)
+	}
+}
+
+// The original asks for tokens at their own positions.
+func TestCompatDoesNotShift(t *testing.T) {
+	for _, representation := range []string{"ltr", "rtl"} {
+		s := setting{objective: "task:mask:" + representation + ":denoise", batchSize: 50, sources: map[string]source{"s": makeSource("s", 6, 80, 20, 12, 20)}, options: Options{Compat: true}}
+		b := batch(t, s.open(t, 0), 0, 0, 1)
+		for _, at := range b.Predict {
+			if b.Tokens[at] != 4 {
+				t.Fatalf("%s: position %d is predicted and shows %d", representation, at, b.Tokens[at])
+			}
+		}
 	}
 }
 
@@ -102,7 +243,7 @@ func checkDenoising(t *testing.T, p Point, b *Batch, documents map[string][]int3
 		}
 	}
 	n := len(b.Predict)
-	want := map[string][]int{"none": {0, n, 0}, "mask": {n, 0, 0}}[p.Transform]
+	want := map[string][]int{"none": {0, n, 0}, "noise": {0, n, 0}, "mask": {n, 0, 0}}[p.Transform]
 	switch {
 	case p.Transform == "replace":
 		if shown[0] > 0 || shown[1] > n/100 {
@@ -118,7 +259,7 @@ func checkDenoising(t *testing.T, p Point, b *Batch, documents map[string][]int3
 func TestBadPointsAreClearErrors(t *testing.T) {
 	for text, want := range map[string]string{
 		"a:b": "has the form", "task:mask:ltr:denoise:more": "has the form", "tusk:mask:ltr:denoise": "no data", "task:hide:ltr:denoise": "no transform",
-		"task:mask:up:denoise": "no representation", "task:mask:ltr:tell": "no output", "task:mask:ltr:next": "not legal", "task:noise:ltr:denoise": "in the model",
+		"task:mask:up:denoise": "no representation", "task:mask:ltr:tell": "no output", "task:mask:ltr:next": "not legal", "task:mask:bidirectional:contradiction": "labelled", "task:mask:bidirectional:tf": "frequencies",
 	} {
 		if _, err := NewObjective(text, testVocabulary(), Options{SeqLen: 64}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: error %v, want one with %q", text, err, want)

@@ -21,6 +21,7 @@ type work struct {
 	chosen []uint64
 	// Its words, each the places [starts[i], stops[i]), and an order of them.
 	starts, stops, order []int32
+	one                  []uint8
 }
 
 // keys are what a task's draws are keyed by.
@@ -39,8 +40,8 @@ func (m *masker) begin(step int64, samples []mixer.Sample) *work {
 		Step:      step,
 		Tokens:    make([]int32, 0, tokens),
 		SeqBounds: append(make([]int32, 0, n+1), 0),
-		Predict:   make([]int32, 0, tokens/6),
-		Labels:    make([]int32, 0, tokens/6),
+		Predict:   make([]int32, 0, tokens/5),
+		Labels:    make([]int32, 0, tokens/5),
 		Origins:   make([]Origin, 0, n),
 	}}
 }
@@ -94,6 +95,17 @@ func (w *work) chooseAny(count int, draw *counter.Stream) {
 		p[i], p[j] = p[j], p[i]
 		w.choose(p[i])
 	}
+}
+
+// chooseEach chooses each candidate with the chance of the share, and one at
+// least.
+func (w *work) chooseEach(draw *counter.Stream) {
+	for _, place := range w.places {
+		if draw.Float64() < w.options.Share {
+			w.choose(place)
+		}
+	}
+	w.atLeastOne(draw)
 }
 
 // findWords finds the words among the candidates. The special tokens between two

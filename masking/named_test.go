@@ -235,7 +235,7 @@ func TestElectraSlots(t *testing.T) {
 
 func TestXLNetRanks(t *testing.T) {
 	made := makeSource("s", 4, 100, 20, 30, 12)
-	s := setting{objective: "xlnet", batchSize: 200, sources: map[string]source{"s": made}, options: Options{SeqLen: 128}}
+	s := setting{objective: "xlnet", batchSize: 200, sources: map[string]source{"s": made}, options: Options{SeqLen: 128, Reuse: -1}}
 	stream := s.open(t, 0)
 	documents := made.documents()
 	lead := make([]int, 2)
@@ -386,7 +386,7 @@ func TestT5LengthsAreThePublishedOnes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	noise, spans := o.(*t5).noise(o.SeqLen())
+	noise, spans := o.(*denoise).denoisers[0].noise(o.SeqLen())
 	if targets := noise + spans + 1; o.SeqLen() != 568 || targets != 114 {
 		t.Errorf("sequences of 512 take %d tokens and give %d targets", o.SeqLen(), targets)
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/tributary-ml/tributary/mixer"
+	"github.com/tributary-ml/tributary/mixer/names"
 	"github.com/tributary-ml/tributary/tokenize"
 )
 
@@ -49,6 +50,33 @@ type Options struct {
 	MaxPredictions int
 	// WholeWords predicts all pieces of a word or none, for bert and roberta.
 	WholeWords bool
+	// Bernoulli predicts each token with the chance of Share instead of an exact
+	// number of them, as many collators do; one is predicted at least. For bert and
+	// roberta.
+	Bernoulli bool
+	// Packing is how documents become windows, for objectives that have a choice:
+	// gpt, rtl, elmo and prefix pack tokens, roberta, deberta and rtd sentences.
+	Packing Packing
+	// Isolate makes each document of a window a sequence of its own, for objectives
+	// that pack tokens: documents do not see each other and positions begin anew.
+	Isolate bool
+	// NoFallback cuts windows of one sentence for the order of sentences, where
+	// albert as published takes a second part from another document.
+	NoFallback bool
+	// Reuse is the size of the first half of an xlnet sequence in tokens; 0 means
+	// half of SeqLen, and a negative value that there are no halves.
+	Reuse int
+	// Denoisers are those of ul2; nil means the published ones.
+	Denoisers []Denoiser
+	// Labels is what is known of documents, for tag, classify, pair and regress.
+	Labels Labels
+	// Frequencies counts the tokens of the data, for the points of the grid that ask
+	// for them (see NeedsFrequencies).
+	Frequencies *Frequencies
+	// Compat leaves what is asked for at its own position in representations from
+	// left to right and from right to left, as the original grid does, where the
+	// answer may be in sight.
+	Compat bool
 	// Short is, for objectives with segments, the share of samples that are cut to
 	// a random length. A negative value means none.
 	Short float64
@@ -60,6 +88,7 @@ type known struct {
 	name      string
 	needs     string // of "cls sep mask"
 	published Options
+	packings  []Packing // the choice there is, the default first
 	make      func(masker, Vocabulary) (Objective, error)
 }
 
@@ -72,28 +101,53 @@ func plain(f func(masker) Objective) func(masker, Vocabulary) (Objective, error)
 func objectives() []known {
 	bertLike := Options{Share: 0.15, Replace: 0.1, Keep: 0.1, Short: 0.1}
 	slots := Options{Share: 0.15, Keep: 0.15, Short: 0.05}
+	single := Options{Share: 0.15}
 	return []known{
-		{"bert", "cls sep mask", bertLike, plain(func(m masker) Objective { return &bert{m} })},
-		{"roberta", "cls sep mask", bertLike, plain(func(m masker) Objective { return &roberta{m} })},
-		{"albert", "cls sep mask", bertLike, plain(func(m masker) Objective { return &albert{m} })},
-		{"spanbert", "cls sep mask", bertLike, plain(func(m masker) Objective { return &spanbert{m} })},
-		{"electra", "cls sep mask", slots, plain(func(m masker) Objective { return &electra{m} })},
-		{"xlnet", "cls sep", bertLike, plain(func(m masker) Objective { return &xlnet{m} })},
-		{"gpt", "sep", bertLike, plain(func(m masker) Objective { return &causal{m, true, false} })},
-		{"rtl", "sep", bertLike, plain(func(m masker) Objective { return &causal{m, false, true} })},
-		{"elmo", "sep", bertLike, plain(func(m masker) Objective { return &causal{m, true, true} })},
-		{"prefix", "sep", bertLike, plain(func(m masker) Objective { return &prefix{m} })},
-		{"t5", "sep", bertLike, newT5},
+		{"bert", "cls sep mask", bertLike, nil, plain(func(m masker) Objective { return &bert{m} })},
+		{"roberta", "cls sep mask", bertLike, packsSentences, plain(func(m masker) Objective { return &roberta{m} })},
+		{"albert", "cls sep mask", bertLike, nil, plain(func(m masker) Objective { return &albert{m} })},
+		{"spanbert", "cls sep mask", bertLike, nil, plain(func(m masker) Objective { return &spanbert{m} })},
+		{"electra", "cls sep mask", slots, nil, plain(func(m masker) Objective { return &electra{m} })},
+		{"xlnet", "cls sep", bertLike, nil, newXLNet},
+		{"deberta", "cls sep mask", bertLike, packsSentences, plain(func(m masker) Objective { return &deberta{m} })},
+		{"rtd", "cls sep mask", single, packsSentences, plain(func(m masker) Objective { return &rtd{m} })},
+		{"gpt", "sep", bertLike, packsTokens, plain(func(m masker) Objective { return &causal{m, true, false} })},
+		{"rtl", "sep", bertLike, packsTokens, plain(func(m masker) Objective { return &causal{m, false, true} })},
+		{"elmo", "sep", bertLike, packsTokens, plain(func(m masker) Objective { return &causal{m, true, true} })},
+		{"prefix", "sep", bertLike, packsTokens, plain(func(m masker) Objective { return &prefix{m} })},
+		{"t5", "sep", bertLike, nil, newT5},
+		{"ul2", "sep", bertLike, nil, newUL2},
 	}
 }
 
-// Objectives returns the names that NewObjective knows.
-func Objectives() []string {
-	var names []string
-	for _, o := range objectives() {
-		names = append(names, o.name)
+// labelled lists the objectives that need Options.Labels.
+func labelled() []known {
+	return []known{
+		{"tag", "cls sep", Options{Share: 0.15}, nil, newLabelled},
+		{"classify", "cls sep", Options{Share: 0.15}, nil, newLabelled},
+		{"pair", "cls sep", Options{Share: 0.15}, nil, newLabelled},
+		{"regress", "cls sep", Options{Share: 0.15}, nil, newLabelled},
 	}
-	return names
+}
+
+// Objectives returns the names that NewObjective knows of objectives that need
+// nothing but text.
+func Objectives() []string {
+	var list []string
+	for _, o := range objectives() {
+		list = append(list, o.name)
+	}
+	return list
+}
+
+// LabelledObjectives returns the names that NewObjective knows of objectives that
+// need labels (Options.Labels).
+func LabelledObjectives() []string {
+	var list []string
+	for _, o := range labelled() {
+		list = append(list, o.name)
+	}
+	return list
 }
 
 // CheckObjective says what is wrong with a name of an objective; nil when
@@ -106,10 +160,15 @@ func CheckObjective(name string) error {
 		}
 		return p.check()
 	}
-	if !slices.Contains(Objectives(), name) {
-		return fmt.Errorf("there is no objective %q; there are points data:transform:representation:output, and %s", name, strings.Join(Objectives(), ", "))
+	all := slices.Concat(Objectives(), LabelledObjectives())
+	if slices.Contains(all, name) {
+		return nil
 	}
-	return nil
+	hint := ""
+	if near := names.Nearest(name, all); near != "" {
+		hint = fmt.Sprintf("; did you mean %q?", near)
+	}
+	return fmt.Errorf("there is no objective %q%s; there are points data:transform:representation:output, and %s", name, hint, strings.Join(all, ", "))
 }
 
 // NewObjective returns an objective by its name, or by a point of the grid that
@@ -140,7 +199,7 @@ func newObjective(name string, v Vocabulary, o Options) (Objective, error) {
 	if strings.Contains(name, ":") {
 		return newGridObjective(name, v, o)
 	}
-	all := objectives()
+	all := slices.Concat(objectives(), labelled())
 	k := all[slices.IndexFunc(all, func(k known) bool { return k.name == name })]
 	m, err := newMasker(k, v, o)
 	if err != nil {
@@ -185,6 +244,12 @@ func newMasker(k known, v Vocabulary, o Options) (masker, error) {
 		return masker{}, fmt.Errorf("at most %d predictions", o.MaxPredictions)
 	case v.VocabSize() < 1:
 		return masker{}, errors.New("the vocabulary is empty")
+	}
+	if err := k.checkPacking(&o.Packing); err != nil {
+		return masker{}, err
+	}
+	if o.Isolate && !slices.Contains(k.packings, PackContiguous) {
+		return masker{}, errors.New("its documents cannot be isolated")
 	}
 	s := v.Specials()
 	m := masker{options: o, name: k.name, vocab: int32(v.VocabSize()), cls: s.Cls, sep: s.Sep, mask: s.Mask}

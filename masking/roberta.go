@@ -8,7 +8,7 @@ import "github.com/tributary-ml/tributary/mixer"
 // least one. Random tokens are never special ones.
 type roberta struct{ masker }
 
-func (o *roberta) Layout() mixer.Layout { return mixer.Full }
+func (o *roberta) Layout() mixer.Layout { return o.layout(mixer.Full) }
 
 func (o *roberta) Build(step int64, samples []mixer.Sample) *Batch {
 	w := o.begin(step, samples)
@@ -23,9 +23,12 @@ func (o *roberta) Build(step int64, samples []mixer.Sample) *Batch {
 		draw := key.Stream()
 		w.candidates()
 		count := int(o.options.Share*float64(len(w.places)) + draw.Float64())
-		if o.options.WholeWords {
+		switch {
+		case o.options.WholeWords:
 			w.chooseGrams(w.bound(count), &draw, single)
-		} else {
+		case o.options.Bernoulli:
+			w.chooseEach(&draw)
+		default:
 			w.chooseAny(w.bound(count), &draw)
 		}
 		w.hide(&draw, w.ordinaryToken(&draw))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -13,9 +14,9 @@ import (
 // Stream gives the batches of a mix under an objective. It builds the next few
 // ahead of time, and keeps nothing that a step could depend on.
 type Stream struct {
-	mixer     *mixer.Mixer
-	objective Objective
-	ahead     int
+	mixer      *mixer.Mixer
+	objectives map[int]Objective // by the sequence length
+	ahead      int
 
 	ctx  context.Context // of the batches built ahead
 	stop context.CancelFunc
@@ -47,18 +48,34 @@ type Meter struct {
 var ErrClosed = errors.New("the stream of batches is closed")
 
 // NewStream returns the stream of an open mix under an objective, which must have
-// been made for the same layout and sequence length. Up to ahead batches are built
-// before they are asked for, each on a goroutine of its own. Close it after use;
-// that does not close the mixer.
-func NewStream(m *mixer.Mixer, o Objective, ahead int) (*Stream, error) {
-	if o.Layout() != m.Options().Layout {
-		return nil, fmt.Errorf("objective %s wants windows in the layout %v and the mix was opened with %v", o.Name(), o.Layout(), m.Options().Layout)
+// been made for the same layout and sequence length. When stages of the mix have
+// other sequence lengths, others are the same objective made for these. Up to ahead
+// batches are built before they are asked for, each on a goroutine of its own. Close
+// it after use; that does not close the mixer.
+func NewStream(m *mixer.Mixer, o Objective, ahead int, others ...Objective) (*Stream, error) {
+	s := &Stream{mixer: m, objectives: map[int]Objective{}, ahead: max(ahead, 0), pending: map[int64]*pending{}}
+	lengths := []int{m.Options().SeqLen}
+	for _, stage := range m.Options().Stages {
+		if stage.SeqLen != 0 {
+			lengths = append(lengths, stage.SeqLen)
+		}
 	}
-	if o.SeqLen() != m.Options().SeqLen {
-		return nil, fmt.Errorf("objective %s was made for sequences of %d tokens and the mix was opened for %d", o.Name(), o.SeqLen(), m.Options().SeqLen)
+	for _, o := range append([]Objective{o}, others...) {
+		if o.Layout() != m.Options().Layout {
+			return nil, fmt.Errorf("objective %s wants windows in the layout %v and the mix was opened with %v", o.Name(), o.Layout(), m.Options().Layout)
+		}
+		if !slices.Contains(lengths, o.SeqLen()) {
+			return nil, fmt.Errorf("objective %s was made for sequences of %d tokens and the mix was opened for %d", o.Name(), o.SeqLen(), lengths)
+		}
+		s.objectives[o.SeqLen()] = o
 	}
-	ctx, stop := context.WithCancel(context.Background())
-	return &Stream{mixer: m, objective: o, ahead: max(ahead, 0), ctx: ctx, stop: stop, pending: map[int64]*pending{}}, nil
+	for _, length := range lengths {
+		if s.objectives[length] == nil {
+			return nil, fmt.Errorf("the mix has sequences of %d tokens, for which there is no objective", length)
+		}
+	}
+	s.ctx, s.stop = context.WithCancel(context.Background())
+	return s, nil
 }
 
 // Batch returns a rank's part of a step. The parts of all ranks, end to end in the
@@ -136,7 +153,7 @@ func (s *Stream) build(ctx context.Context, step int64, rank, ranks int) (*Batch
 	if err != nil {
 		return nil, err
 	}
-	return s.objective.Build(step, samples), nil
+	return s.objectives[s.mixer.SeqLen(step)].Build(step, samples), nil
 }
 
 func (s *Stream) count(ready bool, began time.Time) {
@@ -160,8 +177,8 @@ func (s *Stream) Meter() Meter {
 // Mixer returns the mix the stream reads.
 func (s *Stream) Mixer() *mixer.Mixer { return s.mixer }
 
-// Objective returns the objective.
-func (s *Stream) Objective() Objective { return s.objective }
+// Objective returns the objective as it is at step 0.
+func (s *Stream) Objective() Objective { return s.objectives[s.mixer.Options().SeqLen] }
 
 // Close stops what is being built ahead.
 func (s *Stream) Close() {

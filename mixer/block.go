@@ -50,7 +50,8 @@ type Census struct {
 	// split that is not read.
 	Documents, Marked, Blank, OtherSplit int64
 	// Windows and Tokens are what the remaining documents give in one epoch.
-	// Overlong is how many of their sentences had to be cut.
+	// Overlong is how many of their sentences had to be cut; in layouts that cut
+	// anywhere, of their documents.
 	Windows, Tokens, Overlong int64
 	// Read is how many tokens lie in the blocks that hold these windows.
 	Read int64
@@ -114,23 +115,20 @@ type loaded struct {
 func (r reader) load(b *shards.Block) *loaded {
 	l := &loaded{}
 	var docs []int32
-	total := int32(0)
-	r.plan(b, &l.plan, func(d int) {
-		docs = append(docs, int32(d))
-		total += b.DocBounds[d+1] - b.DocBounds[d]
-	})
+	r.plan(b, &l.plan, func(d int) { docs = append(docs, int32(d)) })
 	l.ids = make([]string, len(docs))
-	l.tokens = make([]int32, 0, total)
+	l.tokens = make([]int32, 0, l.plan.tokens)
 	for i, d := range docs {
 		l.ids[i] = b.IDs[d]
-		l.tokens = append(l.tokens, b.Tokens[b.DocBounds[d]:b.DocBounds[d+1]]...)
+		n := l.ends[l.bounds[i+1]-1] - l.start(l.bounds[i])
+		l.tokens = append(l.tokens, b.Tokens[b.DocBounds[d]:b.DocBounds[d]+n]...)
 	}
 	return l
 }
 
 // bytes is the memory that the block takes, nearly.
 func (l *loaded) bytes() int64 {
-	return int64(4*(len(l.tokens)+len(l.ends)+len(l.bounds)+len(l.windows)) + 48*len(l.ids))
+	return int64(4*(len(l.tokens)+len(l.ends)+len(l.bounds)+len(l.windows)+len(l.order)) + 48*len(l.ids))
 }
 
 // document returns the document that holds a piece.

@@ -21,8 +21,8 @@ type cache struct {
 }
 
 type blockKey struct {
-	task  int
-	block int32
+	source *source
+	block  int32
 }
 
 type entry struct {
@@ -31,15 +31,44 @@ type entry struct {
 	block *loaded
 	err   error
 	bytes int64
+	ready *loaded // the block once it is there, under the cache's lock
 }
 
 func newCache(budget int64) *cache {
 	return &cache{budget: budget, blocks: map[blockKey]*list.Element{}, recent: list.New()}
 }
 
+// held fills in the blocks that are in memory and reports whether all are.
+func (c *cache) held(places []place) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	all := true
+	var last *list.Element
+	find := func(key blockKey) *loaded {
+		held, ok := c.blocks[key]
+		if !ok {
+			return nil
+		}
+		if held != last {
+			c.recent.MoveToFront(held)
+			last = held
+		}
+		return held.Value.(*entry).ready
+	}
+	for i := range places {
+		p := &places[i]
+		p.own = find(blockKey{p.source, p.block})
+		if p.beside >= 0 {
+			p.other = find(blockKey{p.source, p.beside})
+		}
+		all = all && p.own != nil && (p.beside < 0 || p.other != nil)
+	}
+	return all
+}
+
 // get returns a block of a source, reading it when it is not held.
 func (c *cache) get(ctx context.Context, s *source, block int32) (*loaded, error) {
-	key := blockKey{s.task, block}
+	key := blockKey{s, block}
 	for {
 		c.mu.Lock()
 		held, ok := c.blocks[key]
@@ -73,6 +102,7 @@ func (c *cache) get(ctx context.Context, s *source, block int32) (*loaded, error
 	if e.err != nil {
 		c.remove(element)
 	} else {
+		e.ready = e.block
 		e.bytes = e.block.bytes()
 		c.bytes += e.bytes
 		for last := c.recent.Back(); c.bytes > c.budget && last != nil; {
@@ -103,6 +133,13 @@ func (s *source) read(ctx context.Context, block int32) (*loaded, error) {
 	i := int(s.list[block])
 	if err := s.blocks.ReadBlock(ctx, i, &b); err != nil {
 		return nil, fmt.Errorf("reading block %d of %s: %w", i, s.Name, err)
+	}
+	if size := s.vocab; size > 0 {
+		for _, token := range b.Tokens {
+			if uint32(token) >= uint32(size) {
+				return nil, &VocabularyError{Label: s.Label(), Token: token, Size: size}
+			}
+		}
 	}
 	l := s.reader.load(&b)
 	if l.count() != int(s.counts[block]) {

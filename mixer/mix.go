@@ -20,8 +20,17 @@ type Component struct {
 	// Where is a predicate over the documents' columns; empty takes what the
 	// default rules left.
 	Where string
-	// Weight is the component's share of the tokens, relative to the others'.
+	// Weight is the component's share of the tokens, relative to the others' (see
+	// Weighting for other meanings).
 	Weight float64
+	// Passes is how often the component may be read through; 0 means without end.
+	// Options.AtEnd says what comes then.
+	Passes int64
+	// Band names a group of components that share one weight, which all of them
+	// must give: each has a part of it in proportion to its tokens times Times (see
+	// Bands). Empty for a component on its own.
+	Band  string
+	Times float64
 }
 
 // Label is the component without its weight: "wiki" or "wiki[words > 100]". It
@@ -51,10 +60,12 @@ func (e *MixError) Error() string {
 //
 //	books:0.3,wiki:0.7
 //	wiki[words > 100]:2,books
+//	wiki:0.7,books:0.3@4
 //
-// A source without a weight has weight 1. Weights are normalised, so that 3 and 7
-// ask for the same as 0.3 and 0.7. A predicate stands in brackets and may hold
-// commas, colons, brackets and quoted strings of its own.
+// A source without a weight has weight 1; @4 has it read four times at most.
+// Weights are normalised, so that 3 and 7 ask for the same as 0.3 and 0.7. A
+// predicate stands in brackets and may hold commas, colons, brackets and quoted
+// strings of its own.
 func ParseMix(text string) (Mix, error) {
 	var m Mix
 	fail := func(at int, format string, args ...any) (Mix, error) {
@@ -66,7 +77,7 @@ func ParseMix(text string) (Mix, error) {
 	for at := 0; ; {
 		var c Component
 		end := at
-		for end < len(text) && strings.IndexByte("[:,", text[end]) < 0 {
+		for end < len(text) && strings.IndexByte("[:,@", text[end]) < 0 {
 			end++
 		}
 		c.Name = strings.TrimSpace(text[at:end])
@@ -89,7 +100,7 @@ func ParseMix(text string) (Mix, error) {
 		c.Weight = 1
 		if end < len(text) && text[end] == ':' {
 			from := end + 1
-			if end = strings.IndexByte(text[from:], ','); end < 0 {
+			if end = strings.IndexAny(text[from:], ",@"); end < 0 {
 				end = len(text)
 			} else {
 				end += from
@@ -99,6 +110,19 @@ func ParseMix(text string) (Mix, error) {
 				return fail(from, "the weight of %s is %q, which is no number", c.Name, strings.TrimSpace(text[from:end]))
 			}
 			c.Weight = w
+		}
+		if end < len(text) && text[end] == '@' {
+			from := end + 1
+			if end = strings.IndexByte(text[from:], ','); end < 0 {
+				end = len(text)
+			} else {
+				end += from
+			}
+			n, err := strconv.ParseInt(strings.TrimSpace(text[from:end]), 10, 64)
+			if err != nil || n < 1 {
+				return fail(from, "the passes of %s are %q; want a whole number above 0", c.Name, strings.TrimSpace(text[from:end]))
+			}
+			c.Passes = n
 		}
 		if reason := c.fault(); reason != "" {
 			return fail(at, "%s", reason)
@@ -127,6 +151,10 @@ func (m Mix) String() string {
 		b.WriteString(c.Label())
 		b.WriteByte(':')
 		b.WriteString(strconv.FormatFloat(c.Weight, 'g', -1, 64))
+		if c.Passes > 0 {
+			b.WriteByte('@')
+			b.WriteString(strconv.FormatInt(c.Passes, 10))
+		}
 	}
 	return b.String()
 }
@@ -137,8 +165,13 @@ func (m Mix) Check() error {
 		return &MixError{Offset: -1, Reason: "it names no source"}
 	}
 	seen := make(map[string]bool, len(m))
+	bands := map[string]float64{}
 	for _, c := range m {
 		reason := c.fault()
+		if w, ok := bands[c.Band]; reason == "" && c.Band != "" && ok && w != c.Weight {
+			reason = fmt.Sprintf("the components of band %s have the weights %g and %g", c.Band, w, c.Weight)
+		}
+		bands[c.Band] = c.Weight
 		if c.Name == "" || strings.IndexFunc(c.Name, notInName) >= 0 {
 			reason = fmt.Sprintf("%q is no name of a source", c.Name)
 		}
@@ -162,8 +195,20 @@ func (c Component) fault() string {
 	case w == 0:
 		return fmt.Sprintf("the weight of %s is 0; leave the source out instead", c.Label())
 	}
+	switch {
+	case c.Passes < 0 || c.Passes > maxPasses:
+		return fmt.Sprintf("%s is to be read %d times; want 0 to %d", c.Label(), c.Passes, maxPasses)
+	case c.Band != "" && !(c.Times > 0 && c.Times <= maxTimes):
+		return fmt.Sprintf("%s counts %g times; want a number above 0 and up to %g", c.Label(), c.Times, float64(maxTimes))
+	}
 	return ""
 }
+
+// The bounds of Passes and Times.
+const (
+	maxPasses = 1 << 20
+	maxTimes  = 1 << 20
+)
 
 func notInName(r rune) bool {
 	return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '_' || r == '-' || r == '.')

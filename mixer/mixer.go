@@ -22,6 +22,16 @@ import (
 	"github.com/tributary-ml/tributary/mixer/names"
 )
 
+// AtEnd is what comes when a component has been read as often as it may be.
+type AtEnd int
+
+const (
+	// Redistribute gives its share to the others.
+	Redistribute AtEnd = iota
+	// Stop ends the stream.
+	Stop
+)
+
 // Options says what to read. The fields from Mix to ShuffleTokens decide the
 // stream; the others do not change a byte of it.
 type Options struct {
@@ -30,14 +40,21 @@ type Options struct {
 	Data, Tokenizer string
 
 	Mix Mix
+	// Weighting says what weights mean, AtEnd what comes after the last pass over
+	// a component.
+	Weighting Weighting
+	AtEnd     AtEnd
 	// Stages are the mixes that take over later, by ascending steps.
 	Stages []Stage
 	Seed   uint64
 	// SeqLen is the longest sequence in tokens, special tokens included.
 	SeqLen int
-	// BatchSize is the number of samples of a step, over all ranks.
-	BatchSize int
-	Layout    Layout
+	// BatchSize is the number of samples of a step, over all ranks. BatchTokens
+	// stands in its place: steps have as many samples as hold so many tokens, special
+	// tokens included, on average over the steps.
+	BatchSize   int
+	BatchTokens int64
+	Layout      Layout
 	// Split is what part of the documents is read; HeldoutFraction of them, chosen
 	// by a hash of their id, are held out.
 	Split           Split
@@ -45,6 +62,10 @@ type Options struct {
 	// ShuffleTokens is the size of a group: windows are shuffled among those of
 	// about so many tokens. 0 means DefaultShuffleTokens.
 	ShuffleTokens int64
+
+	// VocabSize is the number of tokens that whoever reads the stream knows; a block
+	// with another token is a *VocabularyError. 0 means that any will do.
+	VocabSize int
 
 	// MemoryBytes bounds the blocks held in memory. 0 means DefaultMemoryBytes.
 	MemoryBytes int64
@@ -54,7 +75,7 @@ type Options struct {
 
 // The defaults of Options.
 const (
-	DefaultShuffleTokens = 8 << 20
+	DefaultShuffleTokens = 2 << 20
 	DefaultMemoryBytes   = 1 << 30
 )
 
@@ -70,10 +91,23 @@ type Source struct {
 type Mixer struct {
 	options Options
 	sources []*source // one for each component: a task is an index of it
+	byKey   map[sourceKey]*source
 	stages  []stage
+	paces   []pace
+	end     uint64 // of the stream, in samples; 1<<63 for none
+	last    string // the component that came to its end last
 	cache   *cache
 	close   func() error
 }
+
+// sourceKey names a component in windows of a length.
+type sourceKey struct {
+	label  string
+	seqLen int
+}
+
+// source returns a component in windows of a length.
+func (m *Mixer) source(label string, seqLen int) *source { return m.byKey[sourceKey{label, seqLen}] }
 
 // New opens a mix over the given sources, of which it needs those that the mix
 // names.
@@ -84,7 +118,18 @@ func New(ctx context.Context, options Options, sources []Source) (*Mixer, error)
 	options.ShuffleTokens = cmp.Or(options.ShuffleTokens, DefaultShuffleTokens)
 	options.MemoryBytes = cmp.Or(options.MemoryBytes, DefaultMemoryBytes)
 	options.Jobs = cmp.Or(options.Jobs, runtime.GOMAXPROCS(0))
-	m := &Mixer{options: options, cache: newCache(options.MemoryBytes)}
+	m := &Mixer{options: options, cache: newCache(options.MemoryBytes), byKey: map[sourceKey]*source{}}
+	if err := m.add(ctx, sources); err != nil {
+		return nil, err
+	}
+	return m, m.lay()
+}
+
+// add makes the sources of all components, in windows of all lengths.
+func (m *Mixer) add(ctx context.Context, sources []Source) error {
+	options := m.options
+	var least int64
+	cache := newWindowCache(options.Data)
 	for task, c := range options.components() {
 		i := slices.IndexFunc(sources, func(s Source) bool { return s.Name == c.Name })
 		if i < 0 {
@@ -92,36 +137,61 @@ func New(ctx context.Context, options Options, sources []Source) (*Mixer, error)
 			for i, s := range sources {
 				names[i] = s.Name
 			}
-			return nil, unknownSource(c.Name, names)
+			return unknownSource(c.Name, names)
 		}
 		blocks := sources[i].Blocks
 		if c.Where != "" {
 			filterer, ok := blocks.(Filterer)
 			if !ok {
-				return nil, &MixError{Offset: -1, Reason: "the shards of " + c.Name + " take no predicate"}
+				return &MixError{Offset: -1, Reason: "the shards of " + c.Name + " take no predicate"}
 			}
 			var err error
 			if blocks, err = filterer.Filter(ctx, c.Where); err != nil {
-				return nil, err
+				return err
 			}
 		}
-		m.sources = append(m.sources, &source{
-			Component: c, task: task, blocks: blocks, digest: sources[i].Digest,
-			reader: reader{options.Layout, options.SeqLen, options.Split, options.HeldoutFraction},
-			key:    counter.NewKey(options.Seed, "mixer/order/"+c.Label()),
-		})
-	}
-	var least int64
-	for _, s := range m.sources {
-		if err := s.scan(ctx, options.Jobs); err != nil {
-			return nil, err
+		for i2, seqLen := range options.lengths() {
+			s := &source{
+				Component: c, task: task, blocks: blocks, digest: sources[i].Digest,
+				reader: reader{options.Layout, seqLen, options.Split, options.HeldoutFraction},
+				key:    counter.NewKey(options.Seed, "mixer/order/"+c.Label()),
+				vocab:  options.VocabSize,
+			}
+			if err := s.scan(ctx, options.Jobs, cache); err != nil {
+				return err
+			}
+			group := s.group(options.ShuffleTokens)
+			if i2 == 0 {
+				m.sources = append(m.sources, s)
+				least += group
+			}
+			m.byKey[sourceKey{c.Label(), seqLen}] = s
 		}
-		least += s.group(options.ShuffleTokens)
 	}
 	if least > options.MemoryBytes {
-		return nil, fmt.Errorf("one group of blocks of each source takes %d MiB and MemoryBytes is %d MiB: allow more memory or lower ShuffleTokens", least>>20, options.MemoryBytes>>20)
+		return fmt.Errorf("one group of blocks of each source takes %d MiB and MemoryBytes is %d MiB: allow more memory or lower ShuffleTokens", least>>20, options.MemoryBytes>>20)
 	}
-	return m, m.lay()
+	return nil
+}
+
+// WithStages returns the mix with other stages, which may name components that the
+// mix has already, and no others. It shares the shards and what is in memory:
+// nothing is read, so that weights that are learned as a run goes on can be set at
+// any step. Closing either closes both.
+func (m *Mixer) WithStages(stages []Stage) (*Mixer, error) {
+	changed := *m
+	changed.options.Stages = stages
+	if err := changed.options.check(); err != nil {
+		return nil, err
+	}
+	for _, c := range changed.options.components() {
+		for _, seqLen := range changed.options.lengths() {
+			if m.source(c.Label(), seqLen) == nil {
+				return nil, &MixError{Offset: -1, Reason: fmt.Sprintf("%s in sequences of %d tokens is not open; open the mix anew", c.Label(), seqLen)}
+			}
+		}
+	}
+	return &changed, changed.lay()
 }
 
 func (o Options) check() error {
@@ -129,11 +199,17 @@ func (o Options) check() error {
 		return err
 	}
 	switch {
-	case o.SeqLen < minSeqLen || o.SeqLen > 1<<20:
-		return fmt.Errorf("sequence length %d is not between %d and %d tokens", o.SeqLen, minSeqLen, 1<<20)
-	case o.BatchSize < 1 || o.BatchSize > 1<<24:
+	case o.SeqLen < minSeqLen || o.SeqLen > maxSeqLen:
+		return fmt.Errorf("sequence length %d is not between %d and %d tokens", o.SeqLen, minSeqLen, maxSeqLen)
+	case o.BatchTokens != 0 && o.BatchSize != 0:
+		return errors.New("BatchSize and BatchTokens exclude each other")
+	case o.BatchTokens != 0 && (o.BatchTokens < int64(o.SeqLen) || o.BatchTokens > 1<<40):
+		return fmt.Errorf("batches of %d tokens: want at least one sequence of %d and at most %d", o.BatchTokens, o.SeqLen, int64(1)<<40)
+	case o.BatchTokens == 0 && (o.BatchSize < 1 || o.BatchSize > 1<<24):
 		return fmt.Errorf("batch size %d is not between 1 and %d samples", o.BatchSize, 1<<24)
-	case o.Layout < Pairs || o.Layout > Packed:
+	case o.AtEnd < Redistribute || o.AtEnd > Stop:
+		return fmt.Errorf("AtEnd(%d) is no policy", o.AtEnd)
+	case o.Layout < Pairs || o.Layout > Whole:
 		return fmt.Errorf("%v is no layout", o.Layout)
 	case o.Split < Train || o.Split > All:
 		return fmt.Errorf("%v is no split", o.Split)
@@ -144,7 +220,10 @@ func (o Options) check() error {
 	case o.ShuffleTokens < 0 || o.MemoryBytes < 0 || o.Jobs < 0:
 		return errors.New("ShuffleTokens, MemoryBytes and Jobs must not be negative")
 	}
-	return checkStages(o.Stages, o.BatchSize)
+	if err := o.Weighting.check(); err != nil {
+		return err
+	}
+	return checkStages(o.Stages)
 }
 
 // unknownSource is the error for a name that no source has.
@@ -178,78 +257,90 @@ func (m *Mixer) Digest() string {
 	for _, s := range m.sources {
 		digests = append(digests, s.digest)
 	}
-	return store.Key("tributary/mixer/1", o.Mix, o.Stages, digests, o.Seed, o.SeqLen, o.BatchSize, o.Layout, o.Split, o.HeldoutFraction, o.ShuffleTokens)
+	return store.Key("tributary/mixer/2", o.Mix, o.Weighting, o.AtEnd, o.Stages, digests, o.Seed, o.SeqLen, o.BatchSize, o.BatchTokens, o.Layout, o.Split, o.HeldoutFraction, o.ShuffleTokens)
 }
 
 // Samples returns the samples of a rank's part of a step: with batches of B
 // samples, step k is the samples [k*B, (k+1)*B) of the mixed stream, and rank r of
 // R has the r-th of R nearly equal runs of them. The parts of all ranks, in order,
-// are the whole step.
+// are the whole step. After the last whole step the error is an *EndError.
 func (m *Mixer) Samples(ctx context.Context, step int64, rank, ranks int) ([]Sample, error) {
 	from, to, err := m.part(step, rank, ranks)
 	if err != nil {
 		return nil, err
 	}
-	places := make([]place, 0, to-from)
-	var groups []*group
-	inGroup := make([]int, 0, to-from)
-	latest := make([]int, len(m.sources)) // the task's last group in groups, plus one
-	for i := from; i < to; i++ {
-		task, n := m.at(uint64(i))
-		p := m.sources[task].find(n)
-		p.index = i
-		g := latest[task] - 1
-		if g < 0 || groups[g].epoch.number != p.epoch.number || groups[g].number != p.group {
-			g = len(groups)
-			groups = append(groups, &group{source: p.source, epoch: p.epoch, number: p.group})
-			latest[task] = g + 1
-		}
-		places = append(places, p)
-		inGroup = append(inGroup, g)
+	places := make([]place, to-from)
+	for i := range places {
+		source, n := m.at(from + uint64(i))
+		places[i] = source.find(n)
+		places[i].index = int64(from) + int64(i)
 	}
-	if err := m.load(ctx, groups); err != nil {
+	if err := m.load(ctx, places); err != nil {
 		return nil, fmt.Errorf("step %d: %w", step, err)
 	}
-	return gather(places, inGroup, groups), nil
+	return gather(places), nil
 }
 
 // part returns the samples of a rank in a step.
-func (m *Mixer) part(step int64, rank, ranks int) (from, to int64, err error) {
-	size := int64(m.options.BatchSize)
+func (m *Mixer) part(step int64, rank, ranks int) (from, to uint64, err error) {
 	switch {
-	case step < 0 || step > (1<<62)/size:
-		return 0, 0, fmt.Errorf("step %d is not between 0 and %d", step, (1<<62)/size)
+	case step < 0 || step >= maxStep:
+		return 0, 0, fmt.Errorf("step %d is not between 0 and %d", step, int64(maxStep)-1)
 	case ranks < 1 || ranks > 1<<20 || rank < 0 || rank >= ranks:
 		return 0, 0, fmt.Errorf("rank %d of %d ranks", rank, ranks)
 	}
-	return step*size + size*int64(rank)/int64(ranks), step*size + size*int64(rank+1)/int64(ranks), nil
+	first, next := m.first(step), m.first(step+1)
+	if next > m.end {
+		steps, _ := m.Steps()
+		return 0, 0, &EndError{Step: step, Steps: steps, Label: m.last}
+	}
+	size := next - first
+	return first + size*uint64(rank)/uint64(ranks), first + size*uint64(rank+1)/uint64(ranks), nil
 }
 
-// load brings the blocks of groups into memory.
-func (m *Mixer) load(ctx context.Context, groups []*group) error {
-	type want struct{ group, block, member int }
-	var wants []want
-	for i, g := range groups {
-		members := g.source.members(g.epoch, g.number)
-		g.blocks = make([]*loaded, len(members))
-		for j, member := range members {
-			wants = append(wants, want{i, j, member})
+// load brings the blocks of places into memory.
+func (m *Mixer) load(ctx context.Context, places []place) error {
+	if m.cache.held(places) {
+		return nil
+	}
+	var wants []blockKey
+	blocks := map[blockKey]*loaded{}
+	want := func(key blockKey) {
+		if _, ok := blocks[key]; !ok {
+			blocks[key] = nil
+			wants = append(wants, key)
 		}
 	}
+	for _, p := range places {
+		if p.own == nil {
+			want(blockKey{p.source, p.block})
+		}
+		if p.beside >= 0 && p.other == nil {
+			want(blockKey{p.source, p.beside})
+		}
+	}
+	read := make([]*loaded, len(wants))
 	err := each(ctx, m.options.Jobs, len(wants), func(ctx context.Context) func(int) error {
 		return func(i int) error {
-			w := wants[i]
-			g := groups[w.group]
 			var err error
-			g.blocks[w.block], err = m.cache.get(ctx, g.source, int32(w.member))
+			read[i], err = m.cache.get(ctx, wants[i].source, wants[i].block)
 			return err
 		}
 	})
 	if err != nil {
 		return err
 	}
-	for _, g := range groups {
-		g.join()
+	for i, key := range wants {
+		blocks[key] = read[i]
+	}
+	for i := range places {
+		p := &places[i]
+		if p.own == nil {
+			p.own = blocks[blockKey{p.source, p.block}]
+		}
+		if p.beside >= 0 && p.other == nil {
+			p.other = blocks[blockKey{p.source, p.beside}]
+		}
 	}
 	return nil
 }

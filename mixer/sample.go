@@ -1,10 +1,6 @@
 package mixer
 
-import (
-	"sort"
-
-	"github.com/tributary-ml/tributary/mixer/counter"
-)
+import "github.com/tributary-ml/tributary/mixer/counter"
 
 // Span is a run of tokens of one document.
 type Span struct {
@@ -30,8 +26,9 @@ type Sample struct {
 	// Spans are the parts of documents that Tokens is made of, end to end.
 	Spans []Span
 
-	group *group
-	doc   int // of the first span, in the group
+	component  *source
+	own, other *loaded
+	doc        int // of the first span, in own
 }
 
 // Key derives from base a key that depends on which window of which pass the
@@ -42,22 +39,32 @@ func (s *Sample) Key(base counter.Key) counter.Key {
 }
 
 // Label is the sample's component without its weight.
-func (s *Sample) Label() string { return s.group.source.Label() }
+func (s *Sample) Label() string { return s.component.Label() }
 
-// Others returns how many other documents were held in memory with the sample's
-// own (the first, when it has several). It depends on the data and the mix alone.
-func (s *Sample) Others() int { return s.group.docs[len(s.group.blocks)] - 1 }
+// Others returns how many other documents there are to draw from beside the
+// sample's own (the first, when it has several): those of its block or, when it is
+// alone there, of the next block of its group. It depends on the data and the
+// component alone.
+func (s *Sample) Others() int {
+	if n := len(s.own.ids) - 1; n > 0 || s.other == nil {
+		return n
+	}
+	return len(s.other.ids)
+}
 
 // Other returns the i-th of the other documents, 0 <= i < Others().
 func (s *Sample) Other(i int) Document {
+	if len(s.own.ids) == 1 {
+		return s.other.text(i)
+	}
 	if i >= s.doc {
 		i++
 	}
-	return s.group.document(i)
+	return s.own.text(i)
 }
 
 // Own returns the sample's own document, the first when it has several.
-func (s *Sample) Own() Document { return s.group.document(s.doc) }
+func (s *Sample) Own() Document { return s.own.text(s.doc) }
 
 // Document is a whole document in memory, not to be written to.
 type Document struct {
@@ -80,48 +87,66 @@ func (d Document) Sentence(i int) (start, end int32) {
 	return start, d.ends[i] - d.start
 }
 
-func (g *group) document(i int) Document {
-	b := sort.Search(len(g.blocks)-1, func(b int) bool { return g.docs[b+1] > i })
-	l, d := g.blocks[b], i-g.docs[b]
+func (l *loaded) text(d int) Document {
 	ends := l.ends[l.bounds[d]:l.bounds[d+1]]
 	start := l.start(l.bounds[d])
 	return Document{ID: l.ids[d], Tokens: l.tokens[start:ends[len(ends)-1]], ends: ends, start: start}
 }
 
-// gather builds the samples at the given places.
-func gather(places []place, inGroup []int, groups []*group) []Sample {
+// gather builds the samples at places whose blocks are in memory.
+func gather(places []place) []Sample {
 	samples := make([]Sample, len(places))
-	// Slices of these two are handed out; when one grows, the slices handed out
-	// before stay with the old memory.
-	ends := make([]int32, 0, 16*len(places))
+	pieces, copied := 0, 0
+	for i := range places {
+		l, w := places[i].own, places[i].window
+		pieces += int(l.windows[w+1] - l.windows[w])
+		if l.layout == BestFit {
+			for _, piece := range l.order[l.windows[w]:l.windows[w+1]] {
+				copied += int(l.ends[piece] - l.start(piece))
+			}
+		}
+	}
+	ends := make([]int32, 0, pieces)
+	tokens := make([]int32, 0, copied)
+	// Parts of spans are handed out; when it grows, those handed out before stay
+	// with the old memory.
 	spans := make([]Span, 0, 2*len(places))
-	for i, p := range places {
-		g := groups[inGroup[i]]
-		block := sort.Search(len(g.blocks)-1, func(b int) bool { return g.windows[b+1] > int(p.window) })
-		l, w := g.blocks[block], int(p.window)-g.windows[block]
-		first, last := l.windows[w], l.windows[w+1]
-		start := l.start(first)
-		stop := l.ends[last-1]
-
-		endsFrom := len(ends)
-		for _, e := range l.ends[first:last] {
-			ends = append(ends, e-start)
-		}
-		spansFrom := len(spans)
-		doc := l.document(first)
-		for d, at := doc, start; at < stop; d++ {
-			docStart, docEnd := l.start(l.bounds[d]), l.ends[l.bounds[d+1]-1]
-			spans = append(spans, Span{Doc: l.ids[d], Start: at - docStart, End: min(docEnd, stop) - docStart})
-			at = docEnd
-		}
-		samples[i] = Sample{
+	for i := range places {
+		p := &places[i]
+		l := p.own
+		endsFrom, spansFrom := len(ends), len(spans)
+		first, last := l.windows[p.window], l.windows[p.window+1]
+		s := &samples[i]
+		*s = Sample{
 			Index: p.index, Task: p.source.task, Source: p.source.Name,
-			Epoch: int64(p.epoch.number), Position: int64(p.position),
-			Tokens: l.tokens[start:stop:stop],
-			Ends:   ends[endsFrom:len(ends):len(ends)],
-			Spans:  spans[spansFrom:len(spans):len(spans)],
-			group:  g, doc: g.docs[block] + doc,
+			Epoch: int64(p.epoch), Position: int64(p.position),
+			component: p.source, own: l, other: p.other, doc: l.document(l.piece(first)),
 		}
+		if l.layout == BestFit {
+			from := len(tokens)
+			for _, piece := range l.order[first:last] {
+				d := l.document(piece)
+				base := l.start(l.bounds[d])
+				start, end := l.start(piece), l.ends[piece]
+				tokens = append(tokens, l.tokens[start:end]...)
+				ends = append(ends, int32(len(tokens)-from))
+				spans = append(spans, Span{Doc: l.ids[d], Start: start - base, End: end - base})
+			}
+			s.Tokens = tokens[from:len(tokens):len(tokens)]
+		} else {
+			start, stop := l.start(first), l.ends[last-1]
+			for _, e := range l.ends[first:last] {
+				ends = append(ends, e-start)
+			}
+			for d, at := s.doc, start; at < stop; d++ {
+				docStart, docEnd := l.start(l.bounds[d]), l.ends[l.bounds[d+1]-1]
+				spans = append(spans, Span{Doc: l.ids[d], Start: at - docStart, End: min(docEnd, stop) - docStart})
+				at = docEnd
+			}
+			s.Tokens = l.tokens[start:stop:stop]
+		}
+		s.Ends = ends[endsFrom:len(ends):len(ends)]
+		s.Spans = spans[spansFrom:len(spans):len(spans)]
 	}
 	return samples
 }

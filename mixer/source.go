@@ -23,16 +23,18 @@ type Blocks interface {
 // source is one component of an open mix.
 type source struct {
 	Component
-	task   int
+	task   int // the component's index
 	blocks Blocks
 	digest string
 	reader reader
 	key    counter.Key // of its order
+	vocab  int         // tokens must lie below it, if it is not 0
 	census Census
 
-	// list holds the blocks that have windows, counts their windows.
-	list   []int32
-	counts []int32
+	// list holds the blocks that have windows, counts their windows and docs their
+	// documents.
+	list         []int32
+	counts, docs []int32
 	// span is how many blocks a group has.
 	span int
 
@@ -49,41 +51,63 @@ type epoch struct {
 	// starts[g] is the number of windows before group g. Length groups+1.
 	starts []uint64
 
-	mu sync.Mutex
-	// members holds the blocks of the group that was asked for last.
-	group   int
-	members []int
+	mu     sync.Mutex
+	recent []*group // the last few that were asked for, latest first
 }
 
-// scan counts the windows of every block. Memory is a few bytes a block.
-func (s *source) scan(ctx context.Context, jobs int) error {
+// group is a few blocks of a pass.
+type group struct {
+	number int
+	// members are the blocks, as indices of the source's list, in the pass's order,
+	// and windows their windows before each; length members+1.
+	members []int32
+	windows []uint64
+	order   permutation // of the windows
+}
+
+// scan counts the windows of every block, or takes them from the cache. Memory is
+// a few bytes a block.
+func (s *source) scan(ctx context.Context, jobs int, cache windowCache) error {
 	n := s.blocks.Blocks()
-	results := make([]Census, n)
-	err := each(ctx, jobs, n, func(ctx context.Context) func(int) error {
-		var b shards.Block
-		var p plan
-		return func(i int) error {
-			if err := s.blocks.ReadBlock(ctx, i, &b); err != nil {
-				return fmt.Errorf("reading block %d of %s: %w", i, s.Name, err)
+	counts, ok := cache.read(s, n)
+	if !ok {
+		counts = make([]blockCount, n)
+		err := each(ctx, jobs, n, func(ctx context.Context) func(int) error {
+			var b shards.Block
+			var p plan
+			return func(i int) error {
+				if err := s.blocks.ReadBlock(ctx, i, &b); err != nil {
+					return fmt.Errorf("reading block %d of %s: %w", i, s.Name, err)
+				}
+				docs := int32(0)
+				counts[i].Census = s.reader.plan(&b, &p, func(int) { docs++ })
+				counts[i].docs = docs
+				return nil
 			}
-			results[i] = s.reader.plan(&b, &p, nil)
-			return nil
+		})
+		if err != nil {
+			return err
 		}
-	})
-	if err != nil {
-		return err
+		cache.write(s, counts)
 	}
-	for i, c := range results {
-		s.census.add(c)
+	for i, c := range counts {
+		s.census.add(c.Census)
 		if c.Windows > 0 {
 			s.list = append(s.list, int32(i))
 			s.counts = append(s.counts, int32(c.Windows))
+			s.docs = append(s.docs, c.docs)
 		}
 	}
 	if len(s.list) == 0 {
 		return &EmptyError{Label: s.Label(), Split: s.reader.split, Census: s.census}
 	}
 	return nil
+}
+
+// blockCount is what a scan finds in one block.
+type blockCount struct {
+	Census
+	docs int32 // that have windows
 }
 
 // EmptyError means that a component of the mix has nothing to read.
@@ -125,56 +149,57 @@ func (s *source) epoch(number uint64) *epoch {
 	return e
 }
 
-// members returns the blocks of a group, as indices of list, in the order in
-// which the epoch has them.
-func (s *source) members(e *epoch, group int) []int {
+// group returns a group of a pass.
+func (s *source) groupOf(e *epoch, number int) *group {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.members == nil || e.group != group {
-		e.group, e.members = group, nil
-		for i := group * s.span; i < min((group+1)*s.span, len(s.list)); i++ {
-			e.members = append(e.members, int(e.order.at(uint64(i))))
+	for _, g := range e.recent {
+		if g.number == number {
+			return g
 		}
 	}
-	return e.members
+	g := &group{number: number, windows: []uint64{0}}
+	sum := uint64(0)
+	for i := number * s.span; i < min((number+1)*s.span, len(s.list)); i++ {
+		block := int32(e.order.at(uint64(i)))
+		sum += uint64(s.counts[block])
+		g.members = append(g.members, block)
+		g.windows = append(g.windows, sum)
+	}
+	g.order = newPermutation(e.key.Sub(uint64(number)), sum)
+	if len(e.recent) == 3 {
+		e.recent = e.recent[:2]
+	}
+	e.recent = slices.Insert(e.recent, 0, g)
+	return g
 }
 
 // place is where a window is.
 type place struct {
 	index    int64
-	position uint64 // in the epoch
 	source   *source
-	epoch    *epoch
-	group    int
-	window   uint64 // in the group
+	epoch    uint64
+	position uint64 // in the epoch
+	block    int32  // of the source's list
+	window   int32  // in the block
+	beside   int32  // the block to draw other documents from; -1 for the same
+
+	own, other *loaded // once the blocks are in memory
 }
 
 // find returns the place of the source's n-th window, counted over all epochs.
 func (s *source) find(n uint64) place {
 	e := s.epoch(n / uint64(s.census.Windows))
 	at := n % uint64(s.census.Windows)
-	g := sort.Search(len(e.starts)-1, func(g int) bool { return e.starts[g+1] > at })
-	order := newPermutation(e.key.Sub(uint64(g)), e.starts[g+1]-e.starts[g])
-	return place{position: at, source: s, epoch: e, group: g, window: order.at(at - e.starts[g])}
-}
-
-// group is a few blocks in memory.
-type group struct {
-	source  *source
-	epoch   *epoch
-	number  int
-	blocks  []*loaded
-	windows []int // windows before each block; length blocks+1
-	docs    []int // documents before each block; length blocks+1
-}
-
-// join makes a group of loaded blocks.
-func (g *group) join() {
-	g.windows, g.docs = make([]int, 1, len(g.blocks)+1), make([]int, 1, len(g.blocks)+1)
-	for i, b := range g.blocks {
-		g.windows = append(g.windows, g.windows[i]+b.count())
-		g.docs = append(g.docs, g.docs[i]+len(b.ids))
+	number := sort.Search(len(e.starts)-1, func(g int) bool { return e.starts[g+1] > at })
+	g := s.groupOf(e, number)
+	window := g.order.at(at - e.starts[number])
+	m := sort.Search(len(g.members)-1, func(m int) bool { return g.windows[m+1] > window })
+	p := place{source: s, epoch: e.number, position: at, block: g.members[m], window: int32(window - g.windows[m]), beside: -1}
+	if s.docs[p.block] == 1 && (s.reader.layout == Pairs || s.reader.layout == Halves) && len(g.members) > 1 {
+		p.beside = g.members[(m+1)%len(g.members)]
 	}
+	return p
 }
 
 // each calls work(i) for every i below n from up to jobs goroutines, each with a

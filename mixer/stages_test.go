@@ -32,7 +32,7 @@ func TestStagesGoOnWhereTheyWere(t *testing.T) {
 		step := int64(0)
 		for i := range rapid.IntRange(0, 4).Draw(t, "stages") {
 			step += rapid.Int64Range(1, 150).Draw(t, "length")
-			o.Stages = append(o.Stages, Stage{step, drawMix(fmt.Sprint("stage ", i))})
+			o.Stages = append(o.Stages, Stage{From: step, Mix: drawMix(fmt.Sprint("stage ", i))})
 		}
 		m, err := newMixer(o, sources)
 		if err != nil {
@@ -46,7 +46,8 @@ func TestStagesGoOnWhereTheyWere(t *testing.T) {
 				clear(counts)
 				began = i
 			}
-			task, n := m.at(i)
+			source, n := m.at(i)
+			task := source.task
 			if n != next[task] {
 				t.Fatalf("sample %d is number %d of %s, want number %d", i, n, m.sources[task].Label(), next[task])
 			}
@@ -67,7 +68,7 @@ func TestStagesGoOnWhereTheyWere(t *testing.T) {
 func TestStagesDoNotChangeSamples(t *testing.T) {
 	plain := testMixer(t, Options{Mix: Mix{{Name: "wiki", Weight: 1}}, Seed: 4}, threeSources())
 	staged := testMixer(t, Options{Mix: Mix{{Name: "wiki", Weight: 1}}, Seed: 4, Stages: []Stage{
-		{3, Mix{{Name: "wiki", Weight: 1}, {Name: "books", Weight: 2}}}, {9, Mix{{Name: "web", Weight: 1}, {Name: "wiki", Weight: 0.1}}}}}, threeSources())
+		{From: 3, Mix: Mix{{Name: "wiki", Weight: 1}, {Name: "books", Weight: 2}}}, {From: 9, Mix: Mix{{Name: "web", Weight: 1}, {Name: "wiki", Weight: 0.1}}}}}, threeSources())
 	next := int64(0)
 	for step := range int64(60) {
 		for _, s := range samples(t, staged, step, 0, 1) {
@@ -88,7 +89,7 @@ func TestStagesDoNotChangeSamples(t *testing.T) {
 
 func TestUsesReachThroughStages(t *testing.T) {
 	m := testMixer(t, Options{Mix: Mix{{Name: "wiki", Weight: 1}}, Seed: 4, Stages: []Stage{
-		{30, Mix{{Name: "web", Weight: 1}}}, {50, Mix{{Name: "web", Weight: 1}, {Name: "wiki", Weight: 3}}}}}, threeSources())
+		{From: 30, Mix: Mix{{Name: "web", Weight: 1}}}, {From: 50, Mix: Mix{{Name: "web", Weight: 1}, {Name: "wiki", Weight: 3}}}}}, threeSources())
 	var want []Use
 	for step := range int64(200) {
 		for _, s := range samples(t, m, step, 0, 1) {
@@ -106,11 +107,11 @@ func TestUsesReachThroughStages(t *testing.T) {
 func TestBadStagesAreClearErrors(t *testing.T) {
 	good := Mix{{Name: "wiki", Weight: 1}}
 	for want, stages := range map[string][]Stage{
-		"from step 0":  {{0, good}},
-		"must ascend":  {{5, good}, {5, good}},
-		"no source":    {{5, nil}},
-		"must be fini": {{5, Mix{{Name: "wiki", Weight: math.NaN()}}}},
-		"did you mean": {{5, Mix{{Name: "wikki", Weight: 1}}}},
+		"from step 0":  {{From: 0, Mix: good}},
+		"must ascend":  {{From: 5, Mix: good}, {From: 5, Mix: good}},
+		"no source":    {{From: 5}},
+		"must be fini": {{From: 5, Mix: Mix{{Name: "wiki", Weight: math.NaN()}}}},
+		"did you mean": {{From: 5, Mix: Mix{{Name: "wikki", Weight: 1}}}},
 	} {
 		if _, err := newMixer(Options{Mix: good, Stages: stages}, threeSources()); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v: error %v, want one with %q", stages, err, want)

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"sort"
 
 	"github.com/tributary-ml/tributary/shards"
 )
@@ -39,8 +38,8 @@ func (m *Mixer) Uses(ctx context.Context, source string, documents []string, fro
 	}
 	var uses []Use
 	known := false
-	end := uint64(to) * uint64(m.options.BatchSize)
-	for task, s := range m.sources {
+	end := m.first(to)
+	for _, s := range m.laid() {
 		if s.Name != source {
 			continue
 		}
@@ -50,7 +49,7 @@ func (m *Mixer) Uses(ctx context.Context, source string, documents []string, fro
 			return nil, err
 		}
 		for _, w := range windows {
-			for _, u := range m.usesOf(task, w, end) {
+			for _, u := range m.usesOf(s, w, end) {
 				if u.Step >= from {
 					uses = append(uses, u)
 				}
@@ -64,14 +63,28 @@ func (m *Mixer) Uses(ctx context.Context, source string, documents []string, fro
 	return uses, nil
 }
 
-// usesOf returns the samples before end that are a window of a task.
-func (m *Mixer) usesOf(task int, w windowOf, end uint64) []Use {
+// laid lists the sources that have a part in the stream.
+func (m *Mixer) laid() []*source {
+	var list []*source
+	seen := map[*source]bool{}
+	for _, st := range m.stages {
+		for _, s := range st.sources {
+			if !seen[s] {
+				seen[s] = true
+				list = append(list, s)
+			}
+		}
+	}
+	return list
+}
+
+// usesOf returns the samples before end that are a window of a source.
+func (m *Mixer) usesOf(s *source, w windowOf, end uint64) []Use {
 	var uses []Use
-	s := m.sources[task]
 	pass := uint64(s.census.Windows)
 	for i := range m.stages {
 		st := &m.stages[i]
-		turn := slices.Index(st.tasks, task)
+		turn := slices.Index(st.sources, s)
 		if turn < 0 || st.from >= end {
 			continue
 		}
@@ -85,9 +98,9 @@ func (m *Mixer) usesOf(task int, w windowOf, end uint64) []Use {
 			if !ok {
 				break
 			}
-			index := int64(st.from + local)
+			index := st.from + local
 			uses = append(uses, Use{
-				Step: index / int64(m.options.BatchSize), Index: index, Task: task,
+				Step: m.step(index), Index: int64(index), Task: s.task,
 				Epoch: int64(epoch), Position: int64(position), Span: w.span,
 			})
 		}
@@ -114,14 +127,22 @@ func (s *source) windowsOf(ctx context.Context, jobs int, wanted map[string]bool
 				return nil
 			}
 			l := s.reader.load(&b)
-			for d, id := range l.ids {
-				if !wanted[id] {
-					continue
-				}
-				start, end := l.start(l.bounds[d]), l.ends[l.bounds[d+1]-1]
-				for w := sort.Search(l.count(), func(w int) bool { return l.windows[w+1] > l.bounds[d] }); w < l.count() && l.windows[w] < l.bounds[d+1]; w++ {
-					first, last := max(start, l.start(l.windows[w])), min(end, l.ends[l.windows[w+1]-1])
-					found[i] = append(found[i], windowOf{i, w, Span{Doc: id, Start: first - start, End: last - start}})
+			for w := range l.count() {
+				d, from := -1, int32(0)
+				for p := l.windows[w]; p < l.windows[w+1]; p++ {
+					piece := l.piece(p)
+					if d < 0 || piece >= l.bounds[d+1] || piece < l.bounds[d] {
+						d = l.document(piece)
+					} else if l.layout != BestFit {
+						// The document goes on.
+						if last := len(found[i]) - 1; wanted[l.ids[d]] {
+							found[i][last].span.End = l.ends[piece] - from
+						}
+						continue
+					}
+					if from = l.start(l.bounds[d]); wanted[l.ids[d]] {
+						found[i] = append(found[i], windowOf{i, w, Span{Doc: l.ids[d], Start: l.start(piece) - from, End: l.ends[piece] - from}})
+					}
 				}
 			}
 			return nil

@@ -50,6 +50,15 @@ func (m *Model) check(b *masking.Batch, targets bool) error {
 	if b.TargetBounds != nil {
 		return bad("TargetBounds", -1, "the model has no decoder")
 	}
+	if b.Noise != nil {
+		return bad("Noise", -1, "the model adds no noise to embeddings")
+	}
+	if b.Classes != 0 || b.Values != nil {
+		return bad("Classes", -1, "the model has no head for classes or numbers of tokens")
+	}
+	if b.SequenceClasses > 2 || b.SequenceValues != nil || b.Partners != nil {
+		return bad("SequenceClasses", -1, "the model has no head for classes or numbers of sequences")
+	}
 	if len(b.SeqBounds) < 2 || b.SeqBounds[0] != 0 || int(b.SeqBounds[len(b.SeqBounds)-1]) != n {
 		return bad("SeqBounds", -1, "they must run from 0 to the %d tokens", n)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/tributary-ml/tributary/masking"
 	"github.com/tributary-ml/tributary/mixer"
@@ -25,12 +26,21 @@ type BatchConfig struct {
 	// one there when empty.
 	Data, Tokenizer string
 	Mix             mixer.Mix
-	// Objective is one of masking.Objectives.
+	// Objective is one of masking.Objectives or a point of the grid.
 	Objective string
 	Seed      uint64
-	// SeqLen is the longest sequence in tokens, BatchSize the sequences of a step
-	// over all ranks.
+	// SeqLen is the longest sequence in tokens, BatchSize the samples of a step
+	// over all ranks; BatchTokens stands in its place when it is not 0.
 	SeqLen, BatchSize int
+	BatchTokens       int64
+	// Weighting, AtEnd and Stages are as in mixer.Options; a stage's SeqLen is that
+	// of the objective. Curricula split sources by signals.
+	Weighting mixer.Weighting
+	AtEnd     mixer.AtEnd
+	Stages    []mixer.Stage
+	Curricula []mixer.Curriculum
+	// Options are knobs of the objective; Seed, SeqLen and Frequencies are filled in.
+	Options masking.Options
 	// HeldoutFraction of the documents is never trained on; Split says which part
 	// is read.
 	HeldoutFraction float64
@@ -75,18 +85,56 @@ func OpenBatches(ctx context.Context, cfg BatchConfig) (*Batches, error) {
 	if err != nil {
 		return nil, err
 	}
-	objective, err := masking.NewObjective(cfg.Objective, t, masking.Options{Seed: cfg.Seed, SeqLen: cfg.SeqLen})
+	options := cfg.Options
+	options.Seed, options.SeqLen = cfg.Seed, cfg.SeqLen
+	if masking.NeedsFrequencies(cfg.Objective) {
+		options.Frequencies = new(masking.Frequencies) // until the mix is open
+	}
+	objective, err := masking.NewObjective(cfg.Objective, t, options)
 	if err != nil {
 		return nil, err
 	}
-	m, err := mixer.Open(ctx, mixer.Options{
-		Data: cfg.Data, Tokenizer: name, Mix: cfg.Mix, Seed: cfg.Seed, SeqLen: objective.SeqLen(), BatchSize: cfg.BatchSize,
-		Layout: objective.Layout(), Split: cfg.Split, HeldoutFraction: cfg.HeldoutFraction, Jobs: cfg.Jobs,
-	})
+	read := mixer.Options{
+		Data: cfg.Data, Tokenizer: name, Mix: cfg.Mix, Weighting: cfg.Weighting, AtEnd: cfg.AtEnd, Stages: slices.Clone(cfg.Stages),
+		Seed: cfg.Seed, SeqLen: objective.SeqLen(), BatchSize: cfg.BatchSize, BatchTokens: cfg.BatchTokens,
+		Layout: objective.Layout(), Split: cfg.Split, HeldoutFraction: cfg.HeldoutFraction, VocabSize: t.VocabSize(), Jobs: cfg.Jobs,
+	}
+	var lengths []int
+	for i := range read.Stages {
+		stage := &read.Stages[i]
+		if stage.SeqLen == 0 {
+			continue
+		}
+		lengths = append(lengths, stage.SeqLen)
+		options.SeqLen = stage.SeqLen
+		longer, err := masking.NewObjective(cfg.Objective, t, options)
+		if err != nil {
+			return nil, err
+		}
+		stage.SeqLen = longer.SeqLen()
+	}
+	if err := read.Unfold(cfg.Curricula); err != nil {
+		return nil, err
+	}
+	m, err := mixer.Open(ctx, read)
 	if err != nil {
 		return nil, err
 	}
-	s, err := masking.NewStream(m, objective, cfg.Ahead)
+	if options.Frequencies != nil {
+		if options.Frequencies, err = m.Frequencies(ctx, t.VocabSize()); err != nil {
+			return nil, errors.Join(err, m.Close())
+		}
+	}
+	var objectives []masking.Objective
+	for _, length := range append([]int{cfg.SeqLen}, lengths...) {
+		options.SeqLen = length
+		o, err := masking.NewObjective(cfg.Objective, t, options)
+		if err != nil {
+			return nil, errors.Join(err, m.Close())
+		}
+		objectives = append(objectives, o)
+	}
+	s, err := masking.NewStream(m, objectives[0], cfg.Ahead, objectives[1:]...)
 	if err != nil {
 		return nil, errors.Join(err, m.Close())
 	}

@@ -138,6 +138,8 @@ type TrainSection struct {
 	KeepCheckpoints int      `yaml:"keep_checkpoints"`
 	// Dropout is the share of activations that are dropped in training.
 	Dropout float64 `yaml:"dropout"`
+	// Stream holds what of the stream of batches is seldom set.
+	Stream StreamSection `yaml:"stream"`
 	// AllowChange names what may differ from the checkpoint the run goes on from.
 	AllowChange []string `yaml:"allow_change"`
 }
@@ -159,6 +161,8 @@ type MixTask struct {
 	Task      string  `yaml:"task"`
 	Weight    float64 `yaml:"weight"`
 	Objective string  `yaml:"objective"`
+	// Passes is how often the source may be read through; 0 means without end.
+	Passes int64 `yaml:"passes"`
 }
 
 func (t *MixTask) setDefaults() { *t = MixTask{Weight: 1, Objective: DefaultObjective} }
@@ -340,7 +344,14 @@ func checkTrain(told func(path, format string, args ...any), t *TrainSection, so
 		if !(m.Weight > 0) {
 			bad(path+".weight", "want a number above 0")
 		}
-		oneOf(bad, path+".objective", m.Objective, masking.Objectives())
+		if !strings.Contains(m.Objective, ":") {
+			oneOf(bad, path+".objective", m.Objective, masking.Objectives())
+		} else if err := masking.CheckObjective(m.Objective); err != nil {
+			bad(path+".objective", "%v", err)
+		}
+		if m.Passes < 0 {
+			bad(path+".passes", "want a number of 0 or more")
+		}
 		if m.Objective != t.Mix[0].Objective {
 			bad(path+".objective", "the tasks of a mix share one objective; the first has %s", t.Mix[0].Objective)
 		}
@@ -349,6 +360,9 @@ func checkTrain(told func(path, format string, args ...any), t *TrainSection, so
 		if _, err := t.mix(); err != nil {
 			bad("train.mix", "%v", err)
 		}
+	}
+	if err := t.Stream.Apply(new(BatchConfig)); err != nil {
+		bad("train.stream", "%v", err)
 	}
 	for _, least := range []struct {
 		key         string
@@ -394,6 +408,9 @@ func (c *TrainSection) mix() (mixer.Mix, error) {
 	parts := make([]string, len(c.Mix))
 	for i, m := range c.Mix {
 		parts[i] = fmt.Sprintf("%s:%g", m.Task, m.Weight)
+		if m.Passes > 0 {
+			parts[i] += fmt.Sprintf("@%d", m.Passes)
+		}
 	}
 	return mixer.ParseMix(strings.Join(parts, ","))
 }

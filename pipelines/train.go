@@ -99,6 +99,9 @@ func Train(ctx context.Context, cfg TrainConfig) (*TrainReport, error) {
 		Data: cfg.Data, Tokenizer: cfg.Tokenizer, Mix: mix, Objective: cfg.Mix[0].Objective, Seed: cfg.Seed,
 		SeqLen: cfg.SeqLen, BatchSize: cfg.Batch, HeldoutFraction: cfg.Heldout, Split: mixer.Train, Jobs: cfg.Jobs, Ahead: 4,
 	}
+	if err := cfg.Stream.Apply(&stream); err != nil {
+		return nil, err
+	}
 	batches, err := OpenBatches(ctx, stream)
 	if err != nil {
 		return nil, err
@@ -118,7 +121,7 @@ func Train(ctx context.Context, cfg TrainConfig) (*TrainReport, error) {
 		return nil, err
 	}
 	shape.HiddenDropoutProb, shape.AttentionProbsDropoutProb = cfg.Dropout, cfg.Dropout
-	shape.MaxPositionEmbeddings = max(shape.MaxPositionEmbeddings, cfg.SeqLen)
+	shape.MaxPositionEmbeddings = max(shape.MaxPositionEmbeddings, stream.longest())
 	if pad := batches.Tokenizer.Specials().Pad; pad >= 0 {
 		shape.PadTokenID = int(pad)
 	}
@@ -157,6 +160,11 @@ func openHeldout(ctx context.Context, stream BatchConfig, log *slog.Logger) (*Ba
 		return nil, nil
 	}
 	stream.Split = mixer.Heldout
+	// Evaluations read from step 0 on, as often as they like.
+	stream.Mix, stream.Stages, stream.Curricula = slices.Clone(stream.Mix), nil, nil
+	for i := range stream.Mix {
+		stream.Mix[i].Passes = 0
+	}
 	for len(stream.Mix) > 0 {
 		b, err := OpenBatches(ctx, stream)
 		var empty *mixer.EmptyError
@@ -198,7 +206,7 @@ func (c *TrainConfig) trainer(batches *Batches, shape model.Config) (trainer.Con
 	options := batches.Mixer().Options()
 	run.Lineage = trainer.Lineage{
 		Model: raw, Tokenizer: batches.TokenizerName, TokenizerDigest: batches.Tokenizer.Digest(),
-		Mix: options.Mix.String(), Objective: batches.Objective().Name(), Data: map[string]string{},
+		Mix: strings.TrimSuffix(options.Mix.String()+"; "+c.Stream.String(), "; "), Objective: batches.Objective().Name(), Data: map[string]string{},
 		Sequences: options.BatchSize, Length: options.SeqLen,
 	}
 	for _, component := range options.Mix {
@@ -335,7 +343,7 @@ func fillStage(cfg *Config, opts Options) stage {
 func Mixes(mix mixer.Mix, objective string) []MixTask {
 	out := make([]MixTask, len(mix))
 	for i, c := range mix {
-		out[i] = MixTask{Task: c.Label(), Weight: c.Weight, Objective: objective}
+		out[i] = MixTask{Task: c.Label(), Weight: c.Weight, Objective: objective, Passes: c.Passes}
 	}
 	return out
 }

@@ -17,8 +17,9 @@ import (
 // streamFlags are the flags that say which batches are read; training and
 // 'pretrain batches' share them, so that the same flags mean the same batches.
 type streamFlags struct {
-	mix string
-	cfg pipelines.BatchConfig
+	mix     string
+	cfg     pipelines.BatchConfig
+	section pipelines.StreamSection
 }
 
 func (s *streamFlags) add(cmd *cobra.Command) {
@@ -29,6 +30,18 @@ func (s *streamFlags) add(cmd *cobra.Command) {
 	f.Uint64Var(&s.cfg.Seed, "seed", 1, "seed of the order, the masks and the weights")
 	f.IntVar(&s.cfg.SeqLen, "seq-len", pipelines.DefaultSeqLen, "longest sequence in tokens, special tokens included")
 	f.IntVar(&s.cfg.BatchSize, "batch", pipelines.DefaultBatchSize, "sequences of a step")
+	f.StringVar(&s.section.Weights, "weights", "", "what weights mean: fixed, proportional, temperature=T, cap=N, by=tokens, by=samples (several with commas)")
+	f.StringVar(&s.section.AtEnd, "at-end", "", "when a source was read as often as it may be (books:0.3@4): redistribute its share or stop (default redistribute)")
+	f.StringArrayVar(&s.section.Stages, "stage", nil, "a mix that takes over later, such as 1000=books:1,wiki:3 or '1000..2000 cosine=books:1,wiki:3' (may be repeated)")
+	f.StringArrayVar(&s.section.Lengths, "grow", nil, "a sequence length that takes over at a step, such as 900=512 (may be repeated)")
+	f.StringArrayVar(&s.section.Curricula, "curriculum", nil, "parts of a source by a signal, with the steps at which they join or how often they count, such as 'wiki words 0:100 1000:inf' or 'wiki words 100 inf*3' (may be repeated)")
+	f.Int64Var(&s.section.Tokens, "batch-tokens", 0, "tokens of a step, in place of --batch")
+	f.StringVar(&s.section.Packing, "packing", "", fmt.Sprintf("how documents become sequences, for objectives that have a choice: %v", masking.Packings()))
+	f.BoolVar(&s.section.Isolate, "isolate", false, "documents of a packed sequence do not see each other and their positions begin anew")
+	f.BoolVar(&s.section.WholeWords, "whole-words", false, "hide all pieces of a word or none")
+	f.BoolVar(&s.section.NoFallback, "no-sop-fallback", false, "albert: no random second part for texts of one sentence")
+	f.BoolVar(&s.section.Bernoulli, "bernoulli", false, "hide each token with a chance, not an exact number of them")
+	f.BoolVar(&s.section.Compat, "compat", false, "grid: targets at their own positions, as in the original")
 	f.Float64Var(&s.cfg.HeldoutFraction, "heldout", pipelines.DefaultHeldoutFraction, "share of the documents that is never trained on")
 }
 
@@ -54,6 +67,9 @@ func (s *streamFlags) config(cmd *cobra.Command, env *cli.Env) (pipelines.BatchC
 		return cfg, cli.Usage(cmd, "--heldout %g: want a share from 0 up to 1", cfg.HeldoutFraction)
 	}
 	cfg.Mix, cfg.Data, cfg.Jobs = mix, env.Data, env.Jobs
+	if err := s.section.Apply(&cfg); err != nil {
+		return cfg, cli.Usage(cmd, "%v", err)
+	}
 	return cfg, nil
 }
 
@@ -106,7 +122,7 @@ parts add up to that of the whole.`,
 			out := batchesResult{Mix: cfg.Mix.String(), Objective: cfg.Objective, From: from, To: to, Ranks: ranks, Rank: rank, SequencesBySource: map[string]int64{}}
 			var sum masking.Digest
 			if report {
-				out.Report = masking.NewReport(b.Objective(), b.Tokenizer)
+				out.Report = masking.NewReport(b.Stream, b.Tokenizer)
 			}
 			for step := from; step < to; step++ {
 				batch, err := b.Batch(cmd.Context(), step, rank, ranks)
@@ -128,6 +144,8 @@ parts add up to that of the whole.`,
 				meter.Add(1)
 			}
 			stop()
+			kept := b.Meter()
+			out.Ready, out.WaitedSeconds = kept.Ready, kept.Waited.Seconds()
 			if digest {
 				out.Digest = sum.String()
 			}
@@ -157,14 +175,19 @@ type batchesResult struct {
 	Tokens            int64            `json:"tokens"`
 	Predicted         int64            `json:"predicted"`
 	SequencesBySource map[string]int64 `json:"sequences_by_source"`
-	Digest            string           `json:"digest,omitempty"`
-	Report            *masking.Report  `json:"report,omitempty"`
+	// Ready batches were there when they were asked for; the reader waited for the
+	// others.
+	Ready         int64           `json:"ready"`
+	WaitedSeconds float64         `json:"waited_seconds"`
+	Digest        string          `json:"digest,omitempty"`
+	Report        *masking.Report `json:"report,omitempty"`
 }
 
 // write prints the digest alone when one was asked for: one line for the range.
 func (r batchesResult) write(w io.Writer) {
 	if r.Report != nil {
 		_ = r.Report.WriteText(w) // to standard output, as the lines below
+		fmt.Fprintf(w, "%d of %d batches were ready when they were asked for; waited %.3f s for the others\n", r.Ready, r.To-r.From, r.WaitedSeconds)
 	}
 	if r.Digest != "" {
 		fmt.Fprintln(w, r.Digest)

@@ -50,6 +50,7 @@ stopped goes on with the same command and ends with the same bytes.`,
 			}
 			section.Mix = pipelines.Mixes(cfg.Mix, cfg.Objective)
 			section.Seed, section.SeqLen, section.Batch, section.Heldout = cfg.Seed, cfg.SeqLen, cfg.BatchSize, cfg.HeldoutFraction
+			section.Stream = stream.section
 			section.CheckpointTime = pipelines.Duration(interval)
 			meter, stop := env.Meter(cmd.Context())
 			defer stop()

@@ -5,12 +5,13 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"golang.org/x/net/html"
 	"golang.org/x/net/html/atom"
 )
 
 // block is a run of text that a browser would set as one paragraph.
 type block struct {
-	node    *node // the element it stands in
+	node    *html.Node // the element it stands in
 	text    string
 	chars   int
 	linked  int // characters of it that are links
@@ -24,6 +25,7 @@ type block struct {
 
 // extraction is the work on one page.
 type extraction struct {
+	sizes   map[*html.Node]int32 // characters of text under an element
 	total   int32
 	lenient bool
 	blocks  []block
@@ -38,12 +40,12 @@ type extraction struct {
 
 // candidate is an element that may hold the text: blocks[from:to].
 type candidate struct {
-	node     *node
+	node     *html.Node
 	score    float64
 	from, to int
 }
 
-func (c *candidate) offer(n *node, score float64, from, to int) {
+func (c *candidate) offer(n *html.Node, score float64, from, to int) {
 	if c.node == nil || score > c.score {
 		*c = candidate{n, score, from, to}
 	}
@@ -51,15 +53,15 @@ func (c *candidate) offer(n *node, score float64, from, to int) {
 
 // namesText reports whether an element's names say that it holds the text of an
 // article.
-func namesText(n *node) bool {
-	for _, a := range n.attrs {
-		switch a.key {
+func namesText(n *html.Node) bool {
+	for _, a := range n.Attr {
+		switch a.Key {
 		case "itemprop":
-			if strings.Contains(strings.ToLower(a.val), "articlebody") {
+			if strings.Contains(strings.ToLower(a.Val), "articlebody") {
 				return true
 			}
 		case "class", "id":
-			for f := range strings.FieldsSeq(a.val) {
+			for f := range strings.FieldsSeq(a.Val) {
 				var name [32]byte
 				k := 0
 				for i := 0; i < len(f) && k < len(name); i++ {
@@ -86,27 +88,28 @@ var textNames = words(`articlebody articlecontent articletext articlebodycontent
 	textoarticulo cuerpo articlemain articlecontentbody mwparseroutput`)
 
 // skipped are elements without text of the page.
-func skipped(n *node) bool {
-	switch n.tag {
+func skipped(n *html.Node) bool {
+	switch n.DataAtom {
 	case atom.Script, atom.Style, atom.Noscript, atom.Template, atom.Iframe, atom.Object, atom.Embed, atom.Svg, atom.Canvas, atom.Audio,
 		atom.Video, atom.Map, atom.Button, atom.Select, atom.Option, atom.Input, atom.Textarea, atom.Head, atom.Nav, atom.Dialog, atom.Applet,
 		atom.Datalist, atom.Noframes, atom.Frameset:
 		return true
 	}
-	for i := range n.attrs {
-		switch a := &n.attrs[i]; a.key {
+	for _, a := range n.Attr {
+		switch a.Key {
 		case "hidden":
 			return true
 		case "aria-hidden":
-			if a.val == "true" {
+			if a.Val == "true" {
 				return true
 			}
 		case "style":
-			if hides(a.val) {
+			style := strings.ReplaceAll(strings.ToLower(a.Val), " ", "")
+			if strings.Contains(style, "display:none") || strings.Contains(style, "visibility:hidden") {
 				return true
 			}
 		case "role":
-			switch a.val {
+			switch a.Val {
 			case "navigation", "banner", "search", "menu", "menubar", "dialog", "alertdialog", "tooltip", "button":
 				return true
 			}
@@ -115,49 +118,30 @@ func skipped(n *node) bool {
 	return false
 }
 
-// hides reports whether a style makes an element invisible.
-func hides(style string) bool {
-	if !strings.ContainsAny(style, "nNhH") {
-		return false
-	}
-	style = strings.ReplaceAll(strings.ToLower(style), " ", "")
-	return strings.Contains(style, "display:none") || strings.Contains(style, "visibility:hidden")
-}
-
-// measure fills in the sizes, and what is skipped.
-func (n *node) measure() int32 {
-	if !n.element {
-		n.size = int32(countChars(n.text))
-		return n.size
-	}
-	if n.skip = skipped(n); n.skip {
+// measure fills in the sizes.
+func (e *extraction) measure(n *html.Node) int32 {
+	switch n.Type {
+	case html.TextNode:
+		size := int32(0)
+		for _, r := range n.Data {
+			if !unicode.IsSpace(r) {
+				size++
+			}
+		}
+		return size
+	case html.ElementNode:
+		if skipped(n) {
+			return 0
+		}
+	default:
 		return 0
 	}
-	for c := n.first; c != nil; c = c.next {
-		n.size += c.measure()
+	size := int32(0)
+	for c := n.FirstChild; c != nil; c = c.NextSibling {
+		size += e.measure(c)
 	}
-	return n.size
-}
-
-// countChars counts the characters that are no white space.
-func countChars(s string) int {
-	n := 0
-	for i := 0; i < len(s); {
-		c := s[i]
-		switch {
-		case c >= utf8.RuneSelf:
-			r, size := utf8.DecodeRuneInString(s[i:])
-			if !unicode.IsSpace(r) {
-				n++
-			}
-			i += size
-			continue
-		case !isSpace(c):
-			n++
-		}
-		i++
-	}
-	return n
+	e.sizes[n] = size
+	return size
 }
 
 // foreign are the words in class names and ids of elements that hold something
@@ -179,22 +163,22 @@ func words(s string) map[string]bool {
 
 // isForeign reports whether an element's names say that it holds something else
 // than the text, and it does not hold most of what there is.
-func (e *extraction) isForeign(n *node) bool {
-	switch n.tag {
+func (e *extraction) isForeign(n *html.Node) bool {
+	switch n.DataAtom {
 	case atom.Body, atom.Html, atom.Article, atom.Main:
 		return false
 	case atom.Footer, atom.Aside, atom.Figcaption:
-		return 2*n.size < e.total
+		return 2*e.sizes[n] < e.total
 	}
 	if e.lenient {
 		return false
 	}
-	for _, a := range n.attrs {
-		if a.key != "class" && a.key != "id" {
+	for _, a := range n.Attr {
+		if a.Key != "class" && a.Key != "id" {
 			continue
 		}
-		if hasForeign(a.val) {
-			return 2*n.size < e.total
+		if hasForeign(a.Val) {
+			return 2*e.sizes[n] < e.total
 		}
 	}
 	return false
@@ -223,8 +207,8 @@ func hasForeign(names string) bool {
 }
 
 // blockLevel are the elements that begin and end a block.
-func blockLevel(n *node) bool {
-	switch n.tag {
+func blockLevel(n *html.Node) bool {
+	switch n.DataAtom {
 	case atom.Address, atom.Article, atom.Aside, atom.Blockquote, atom.Body, atom.Center, atom.Dd, atom.Details, atom.Div, atom.Dl, atom.Dt,
 		atom.Fieldset, atom.Figcaption, atom.Figure, atom.Footer, atom.Form, atom.H1, atom.H2, atom.H3, atom.H4, atom.H5, atom.H6, atom.Header,
 		atom.Hr, atom.Li, atom.Main, atom.Ol, atom.P, atom.Pre, atom.Section, atom.Summary, atom.Table, atom.Tbody, atom.Td, atom.Th, atom.Thead,
@@ -236,31 +220,32 @@ func blockLevel(n *node) bool {
 
 // where is what the elements around a node say of it.
 type where struct {
-	node                          *node
+	node                          *html.Node
 	link, heading, item, pre, row bool
 	bad                           bool
 }
 
 // newExtraction gathers the blocks of a page and finds the best subtree. A
 // lenient one does not mind what elements are called.
-func newExtraction(body *node, lenient bool) *extraction {
-	e := &extraction{total: body.size, lenient: lenient}
+func newExtraction(body *html.Node, lenient bool) *extraction {
+	e := &extraction{sizes: make(map[*html.Node]int32), lenient: lenient}
+	e.total = e.measure(body)
 	e.walk(body, where{node: body})
 	e.flush(where{node: body})
 	return e
 }
 
 // walk gathers the blocks under n and returns the sum of their scores.
-func (e *extraction) walk(n *node, w where) float64 {
-	if !n.element {
-		e.write(n.text, w)
+func (e *extraction) walk(n *html.Node, w where) float64 {
+	if n.Type == html.TextNode {
+		e.write(n.Data, w)
 		return 0
 	}
-	if n.skip {
+	if n.Type != html.ElementNode || skipped(n) {
 		return 0
 	}
 	inside := w
-	cell := w.row && (n.tag == atom.Td || n.tag == atom.Th || n.tag == atom.P || n.tag == atom.Div)
+	cell := w.row && (n.DataAtom == atom.Td || n.DataAtom == atom.Th || n.DataAtom == atom.P || n.DataAtom == atom.Div)
 	isBlock := blockLevel(n) && !cell
 	before := len(e.blocks)
 	sum := 0.0
@@ -269,9 +254,9 @@ func (e *extraction) walk(n *node, w where) float64 {
 		before = len(e.blocks)
 		inside.node = n
 	}
-	switch n.tag {
+	switch n.DataAtom {
 	case atom.A:
-		inside.link = inside.link || n.attr("href") != ""
+		inside.link = inside.link || attr(n, "href") != ""
 	case atom.H1, atom.H2, atom.H3, atom.H4, atom.H5, atom.H6:
 		inside.heading = true
 	case atom.Li:
@@ -290,7 +275,7 @@ func (e *extraction) walk(n *node, w where) float64 {
 	if !inside.bad && e.isForeign(n) {
 		inside.bad = true
 	}
-	for c := n.first; c != nil; c = c.next {
+	for c := n.FirstChild; c != nil; c = c.NextSibling {
 		sum += e.walk(c, inside)
 	}
 	if isBlock {
@@ -306,18 +291,18 @@ func (e *extraction) walk(n *node, w where) float64 {
 }
 
 // isDataRow reports whether the cells of a table's row hold a few words each.
-func (e *extraction) isDataRow(tr *node) bool {
+func (e *extraction) isDataRow(tr *html.Node) bool {
 	cells := 0
-	for c := tr.first; c != nil; c = c.next {
-		if c.tag != atom.Td && c.tag != atom.Th {
+	for c := tr.FirstChild; c != nil; c = c.NextSibling {
+		if c.DataAtom != atom.Td && c.DataAtom != atom.Th {
 			continue
 		}
 		cells++
-		if c.size > 120 {
+		if e.sizes[c] > 120 {
 			return false
 		}
-		for d := c.first; d != nil; d = d.next {
-			if d.element && blockLevel(d) && d.tag != atom.P && d.tag != atom.Div {
+		for d := c.FirstChild; d != nil; d = d.NextSibling {
+			if d.Type == html.ElementNode && blockLevel(d) && d.DataAtom != atom.P && d.DataAtom != atom.Div {
 				return false
 			}
 		}
@@ -328,7 +313,11 @@ func (e *extraction) isDataRow(tr *node) bool {
 func (e *extraction) write(s string, w where) {
 	e.text.WriteString(s)
 	if w.link {
-		e.linked += countChars(s)
+		for _, r := range s {
+			if !unicode.IsSpace(r) {
+				e.linked++
+			}
+		}
 	}
 }
 
@@ -343,7 +332,12 @@ func (e *extraction) flush(w where) float64 {
 	e.linked = 0
 	var sum float64
 	add := func(text string) {
-		chars := countChars(text)
+		chars := 0
+		for _, r := range text {
+			if !unicode.IsSpace(r) {
+				chars++
+			}
+		}
 		if chars == 0 {
 			return
 		}
