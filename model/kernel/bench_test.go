@@ -44,7 +44,7 @@ func BenchmarkPeak(b *testing.B) {
 				a: make([]float32, o.mr*k), ars: k, acs: 1, group: o.mr * k, b: make([]float32, k*o.nr), ldb: o.nr,
 				c: make([]float32, o.mr*o.nr), ldc: o.nr, rows: o.mr, cols: o.nr, k: k, add: true,
 			}
-			const rounds = 100
+			const rounds = 20000
 			bestRound(b, rounds*2*float64(k*o.mr*o.nr), func() {
 				for range rounds {
 					o.block(t)
@@ -59,7 +59,11 @@ func BenchmarkGemm(b *testing.B) {
 		for _, s := range []struct {
 			form    Form
 			m, n, k int
-		}{{NT, 4096, 1024, 256}, {NN, 4096, 256, 1024}, {TN, 1024, 256, 4096}, {NT, 1024, 3072, 768}, {NT, 30522, 192, 256}} {
+		}{
+			{NT, 4096, 1024, 256}, {NN, 4096, 256, 1024}, {TN, 1024, 256, 4096}, {NT, 4096, 256, 1024},
+			{NT, 1024, 3072, 768}, {NN, 1024, 768, 3072}, {TN, 3072, 768, 1024}, {NT, 1024, 768, 768},
+			{NT, 30522, 192, 256},
+		} {
 			b.Run(fmt.Sprintf("%v/%v/%dx%dx%d", set, [...]string{"NN", "NT", "TN"}[s.form], s.m, s.n, s.k), func(b *testing.B) {
 				p := pool(b, 1, set)
 				ca, cb := s.k, s.n
@@ -69,7 +73,7 @@ func BenchmarkGemm(b *testing.B) {
 				if s.form == TN {
 					ca = s.m
 				}
-				x, y, z := make([]float32, s.m*s.k), make([]float32, s.k*s.n), make([]float32, s.m*s.n)
+				x, y, z := Floats(s.m*s.k), Floats(s.k*s.n), Floats(s.m*s.n)
 				bestRound(b, 2*float64(s.m)*float64(s.n)*float64(s.k), func() {
 					Gemm(p, GemmArgs{Form: s.form, M: s.m, N: s.n, K: s.k, A: Mat{x, ca}, B: [3]Mat{{y, cb}}, C: Mat{z, s.n}})
 				})

@@ -316,22 +316,16 @@ func (t *gemmTask) takeA(s *scratch, row, k, panels int) {
 	w, o := &s.tile, t.p.ops
 	a := t.A.Data[row*t.ars+k*t.acs:]
 	switch {
-	case t.Form == TN && o.mr == 6:
-		// Groups of rows side by side, a little more than a page's fraction apart.
-		w.group = 6*w.k + 16
-		buf := s.floats(0, (w.rows+5)/6*w.group)
-		whole := w.rows / 6 * 6
-		for l := range w.k {
-			from, to := a[l*t.acs:l*t.acs+w.rows], buf[l*6:]
-			for len(from) >= 6 {
-				*(*[6]float32)(to) = *(*[6]float32)(from)
-				from, to = from[6:], to[min(len(to), w.group):]
-			}
-			if whole < w.rows {
-				copy(to[:6], from)
-			}
+	case t.Form == TN && o.groups != nil:
+		// Groups of rows side by side, no power of two apart.
+		w.group = o.mr*w.k + 16
+		buf := s.floats(0, (w.rows+o.mr-1)/o.mr*w.group)
+		whole := w.rows / o.mr * o.mr
+		o.groups(buf, a, t.acs, whole, w.k, w.group)
+		for l := 0; whole < w.rows && l < w.k; l++ {
+			copy(buf[whole/o.mr*w.group+l*o.mr:][:o.mr], a[l*t.acs+whole:l*t.acs+w.rows])
 		}
-		w.a, w.ars, w.acs = buf, 1, 6
+		w.a, w.ars, w.acs = buf, 1, o.mr
 	case t.Form == TN:
 		buf := s.floats(0, w.rows*w.k)
 		for l := range w.k {
@@ -423,7 +417,7 @@ func dot2x4(a0, a1, b []float32, acs, ldb, k int) (u, v [4]float32) {
 
 func grow(s []float32, n int) []float32 {
 	if cap(s) < n {
-		return make([]float32, n+n/8)
+		return Floats(n + n/8)
 	}
 	return s[:n]
 }

@@ -1190,3 +1190,38 @@ DATA masks<>+52(SB)/4, $0x00000000
 DATA masks<>+56(SB)/4, $0x00000000
 DATA masks<>+60(SB)/4, $0x00000000
 GLOBL masks<>(SB), RODATA|NOPTR, $64
+
+// func groups2(dst, src []float32, stride, rows, k, group int)
+TEXT ·groups2(SB), NOSPLIT, $0-80
+	MOVQ dst_base+0(FP), DI
+	MOVQ src_base+24(FP), SI
+	MOVQ stride+48(FP), DX
+	SHLQ $2, DX
+	MOVQ rows+56(FP), R8
+	MOVQ k+64(FP), R9
+	MOVQ group+72(FP), R10
+	SHLQ $2, R10
+	MOVQ DX, R11
+	SHLQ $3, R11
+	TESTQ R8, R8
+	JE end
+row:
+	MOVQ R8, CX
+	MOVQ SI, AX
+	MOVQ DI, BX
+six:
+	VMOVUPS (AX), X0
+	MOVQ 16(AX), R12
+	PREFETCHT0 (AX)(R11*1)
+	VMOVUPS X0, (BX)
+	MOVQ R12, 16(BX)
+	ADDQ $24, AX
+	ADDQ R10, BX
+	SUBQ $6, CX
+	JNE six
+	ADDQ DX, SI
+	ADDQ $24, DI
+	DECQ R9
+	JNE row
+end:
+	RET

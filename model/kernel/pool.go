@@ -252,7 +252,7 @@ type scratch struct {
 // floats returns the worker's buffer i with at least n elements, not cleared.
 func (s *scratch) floats(i, n int) []float32 {
 	if cap(s.f[i]) < n {
-		s.f[i] = make([]float32, n+n/4)
+		s.f[i] = Floats(n + n/4)
 	}
 	return s.f[i][:n]
 }

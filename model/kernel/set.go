@@ -83,6 +83,9 @@ type ops struct {
 	copies bool
 	// block adds the product of a strided A and a packed panel of B to C; see tile.
 	block func(t *tile)
+	// groups copies a transposed A so that each mr rows lie together; see the
+	// generator. Nil where there is none.
+	groups func(dst, src []float32, stride, rows, k, group int)
 	// transpose sets dst[c*nr+r] to src[r*stride+c] for 16 rows and n columns, n
 	// being a multiple of 16. Nil where there is none.
 	transpose func(dst, src []float32, stride, n int)

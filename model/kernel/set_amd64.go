@@ -30,7 +30,7 @@ func opsOf(s Set) *ops {
 
 var (
 	avx2Ops = ops{
-		mr: 6, nr: 16, block: gemm2, copies: true, transpose: transpose2,
+		mr: 6, nr: 16, block: gemm2, copies: true, groups: groups2, transpose: transpose2,
 		gelu: gelu2, geluTanh: geluTanh2, biasMax: biasMax2, expSum: expSum2, scaleSum: scaleSum2,
 		add: add2, mul: mul2, scale: scale2, sum: sum2, drop: drop2, dot: dot2, sumSquares: sumSquares2,
 		columnSums: columnSums2, adamW: adamW2,
@@ -49,6 +49,9 @@ var (
 
 //go:noescape
 func gemm2(t *tile)
+
+//go:noescape
+func groups2(dst, src []float32, stride, rows, k, group int)
 
 //go:noescape
 func gemm512(t *tile)

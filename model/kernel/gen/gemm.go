@@ -90,7 +90,48 @@ func gemm(p *printer, s isa) {
 	}
 	if s.lanes == 8 {
 		masks(p)
+		groups(p)
 	}
+}
+
+// groups prints the copy of a transposed A for AVX2: of k rows of src, each six
+// elements go to dst, six beside those of the row before, and the next six group
+// elements on. rows is a multiple of six. What lies eight rows on is asked for,
+// since no processor foresees a stride as long as a page.
+func groups(p *printer) {
+	p.text("groups2(dst, src []float32, stride, rows, k, group int)", 0, 80)
+	p.op("MOVQ dst_base+0(FP), DI")
+	p.op("MOVQ src_base+24(FP), SI")
+	p.op("MOVQ stride+48(FP), DX")
+	p.op("SHLQ $2, DX")
+	p.op("MOVQ rows+56(FP), R8")
+	p.op("MOVQ k+64(FP), R9")
+	p.op("MOVQ group+72(FP), R10")
+	p.op("SHLQ $2, R10")
+	p.op("MOVQ DX, R11")
+	p.op("SHLQ $3, R11")
+	p.op("TESTQ R8, R8")
+	p.op("JE end")
+	p.line("row:")
+	p.op("MOVQ R8, CX")
+	p.op("MOVQ SI, AX")
+	p.op("MOVQ DI, BX")
+	p.line("six:")
+	p.op("VMOVUPS (AX), X0")
+	p.op("MOVQ 16(AX), R12")
+	p.op("PREFETCHT0 (AX)(R11*1)")
+	p.op("VMOVUPS X0, (BX)")
+	p.op("MOVQ R12, 16(BX)")
+	p.op("ADDQ $24, AX")
+	p.op("ADDQ R10, BX")
+	p.op("SUBQ $6, CX")
+	p.op("JNE six")
+	p.op("ADDQ DX, SI")
+	p.op("ADDQ $24, DI")
+	p.op("DECQ R9")
+	p.op("JNE row")
+	p.line("end:")
+	p.op("RET")
 }
 
 // rowOf returns the address of row r of five-row groups at BX, SI and R15.
