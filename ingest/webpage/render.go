@@ -3,8 +3,6 @@ package webpage
 import (
 	"strings"
 	"unicode"
-
-	"golang.org/x/net/html"
 )
 
 // The headings of what follows a text: as they are, and as they begin.
@@ -58,8 +56,8 @@ func leadsAway(heading string) bool {
 // those before it come after, or most of the text does and is not of teasers: then
 // the heading only interrupts.
 func cutTail(all []block) []block {
-	beside := map[*html.Node]float64{} // scores by the element around the paragraphs
-	var most *html.Node
+	beside := map[*node]float64{} // scores by the element around the paragraphs
+	var most *node
 	before := 0.0
 	for i := range all {
 		b := &all[i]
@@ -68,7 +66,7 @@ func cutTail(all []block) []block {
 			paragraphs, headlines := 0, 0
 			for j := i + 1; j < len(all) && !beneath; j++ {
 				next := &all[j]
-				beneath = next.score > 40 && (next.node.Parent == most || next.node == most)
+				beneath = next.score > 40 && (next.node.parent == most || next.node == most)
 				if next.score > 0 {
 					after += next.score
 					paragraphs++
@@ -82,7 +80,7 @@ func cutTail(all []block) []block {
 		}
 		if b.score > 0 {
 			before += b.score
-			for _, n := range [...]*html.Node{b.node, b.node.Parent} {
+			for _, n := range [...]*node{b.node, b.node.parent} {
 				beside[n] += b.score
 				if most == nil || beside[n] > beside[most] {
 					most = n

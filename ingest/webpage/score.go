@@ -5,13 +5,12 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"golang.org/x/net/html"
 	"golang.org/x/net/html/atom"
 )
 
 // block is a run of text that a browser would set as one paragraph.
 type block struct {
-	node    *html.Node // the element it stands in
+	node    *node // the element it stands in
 	text    string
 	chars   int
 	linked  int // characters of it that are links
@@ -25,7 +24,6 @@ type block struct {
 
 // extraction is the work on one page.
 type extraction struct {
-	sizes   map[*html.Node]int32 // characters of text under an element
 	total   int32
 	lenient bool
 	blocks  []block
@@ -40,12 +38,12 @@ type extraction struct {
 
 // candidate is an element that may hold the text: blocks[from:to].
 type candidate struct {
-	node     *html.Node
+	node     *node
 	score    float64
 	from, to int
 }
 
-func (c *candidate) offer(n *html.Node, score float64, from, to int) {
+func (c *candidate) offer(n *node, score float64, from, to int) {
 	if c.node == nil || score > c.score {
 		*c = candidate{n, score, from, to}
 	}
@@ -53,15 +51,15 @@ func (c *candidate) offer(n *html.Node, score float64, from, to int) {
 
 // namesText reports whether an element's names say that it holds the text of an
 // article.
-func namesText(n *html.Node) bool {
-	for _, a := range n.Attr {
-		switch a.Key {
+func namesText(n *node) bool {
+	for _, a := range n.attrs {
+		switch a.key {
 		case "itemprop":
-			if strings.Contains(strings.ToLower(a.Val), "articlebody") {
+			if strings.Contains(strings.ToLower(a.val), "articlebody") {
 				return true
 			}
 		case "class", "id":
-			for f := range strings.FieldsSeq(a.Val) {
+			for f := range strings.FieldsSeq(a.val) {
 				var name [32]byte
 				k := 0
 				for i := 0; i < len(f) && k < len(name); i++ {
@@ -88,28 +86,27 @@ var textNames = words(`articlebody articlecontent articletext articlebodycontent
 	textoarticulo cuerpo articlemain articlecontentbody mwparseroutput`)
 
 // skipped are elements without text of the page.
-func skipped(n *html.Node) bool {
-	switch n.DataAtom {
+func skipped(n *node) bool {
+	switch n.tag {
 	case atom.Script, atom.Style, atom.Noscript, atom.Template, atom.Iframe, atom.Object, atom.Embed, atom.Svg, atom.Canvas, atom.Audio,
 		atom.Video, atom.Map, atom.Button, atom.Select, atom.Option, atom.Input, atom.Textarea, atom.Head, atom.Nav, atom.Dialog, atom.Applet,
 		atom.Datalist, atom.Noframes, atom.Frameset:
 		return true
 	}
-	for _, a := range n.Attr {
-		switch a.Key {
+	for i := range n.attrs {
+		switch a := &n.attrs[i]; a.key {
 		case "hidden":
 			return true
 		case "aria-hidden":
-			if a.Val == "true" {
+			if a.val == "true" {
 				return true
 			}
 		case "style":
-			style := strings.ReplaceAll(strings.ToLower(a.Val), " ", "")
-			if strings.Contains(style, "display:none") || strings.Contains(style, "visibility:hidden") {
+			if hides(a.val) {
 				return true
 			}
 		case "role":
-			switch a.Val {
+			switch a.val {
 			case "navigation", "banner", "search", "menu", "menubar", "dialog", "alertdialog", "tooltip", "button":
 				return true
 			}
@@ -118,30 +115,49 @@ func skipped(n *html.Node) bool {
 	return false
 }
 
-// measure fills in the sizes.
-func (e *extraction) measure(n *html.Node) int32 {
-	switch n.Type {
-	case html.TextNode:
-		size := int32(0)
-		for _, r := range n.Data {
-			if !unicode.IsSpace(r) {
-				size++
-			}
-		}
-		return size
-	case html.ElementNode:
-		if skipped(n) {
-			return 0
-		}
-	default:
+// hides reports whether a style makes an element invisible.
+func hides(style string) bool {
+	if !strings.ContainsAny(style, "nNhH") {
+		return false
+	}
+	style = strings.ReplaceAll(strings.ToLower(style), " ", "")
+	return strings.Contains(style, "display:none") || strings.Contains(style, "visibility:hidden")
+}
+
+// measure fills in the sizes, and what is skipped.
+func (n *node) measure() int32 {
+	if !n.element {
+		n.size = int32(countChars(n.text))
+		return n.size
+	}
+	if n.skip = skipped(n); n.skip {
 		return 0
 	}
-	size := int32(0)
-	for c := n.FirstChild; c != nil; c = c.NextSibling {
-		size += e.measure(c)
+	for c := n.first; c != nil; c = c.next {
+		n.size += c.measure()
 	}
-	e.sizes[n] = size
-	return size
+	return n.size
+}
+
+// countChars counts the characters that are no white space.
+func countChars(s string) int {
+	n := 0
+	for i := 0; i < len(s); {
+		c := s[i]
+		switch {
+		case c >= utf8.RuneSelf:
+			r, size := utf8.DecodeRuneInString(s[i:])
+			if !unicode.IsSpace(r) {
+				n++
+			}
+			i += size
+			continue
+		case !isSpace(c):
+			n++
+		}
+		i++
+	}
+	return n
 }
 
 // foreign are the words in class names and ids of elements that hold something
@@ -163,22 +179,22 @@ func words(s string) map[string]bool {
 
 // isForeign reports whether an element's names say that it holds something else
 // than the text, and it does not hold most of what there is.
-func (e *extraction) isForeign(n *html.Node) bool {
-	switch n.DataAtom {
+func (e *extraction) isForeign(n *node) bool {
+	switch n.tag {
 	case atom.Body, atom.Html, atom.Article, atom.Main:
 		return false
 	case atom.Footer, atom.Aside, atom.Figcaption:
-		return 2*e.sizes[n] < e.total
+		return 2*n.size < e.total
 	}
 	if e.lenient {
 		return false
 	}
-	for _, a := range n.Attr {
-		if a.Key != "class" && a.Key != "id" {
+	for _, a := range n.attrs {
+		if a.key != "class" && a.key != "id" {
 			continue
 		}
-		if hasForeign(a.Val) {
-			return 2*e.sizes[n] < e.total
+		if hasForeign(a.val) {
+			return 2*n.size < e.total
 		}
 	}
 	return false
@@ -207,8 +223,8 @@ func hasForeign(names string) bool {
 }
 
 // blockLevel are the elements that begin and end a block.
-func blockLevel(n *html.Node) bool {
-	switch n.DataAtom {
+func blockLevel(n *node) bool {
+	switch n.tag {
 	case atom.Address, atom.Article, atom.Aside, atom.Blockquote, atom.Body, atom.Center, atom.Dd, atom.Details, atom.Div, atom.Dl, atom.Dt,
 		atom.Fieldset, atom.Figcaption, atom.Figure, atom.Footer, atom.Form, atom.H1, atom.H2, atom.H3, atom.H4, atom.H5, atom.H6, atom.Header,
 		atom.Hr, atom.Li, atom.Main, atom.Ol, atom.P, atom.Pre, atom.Section, atom.Summary, atom.Table, atom.Tbody, atom.Td, atom.Th, atom.Thead,
@@ -220,32 +236,31 @@ func blockLevel(n *html.Node) bool {
 
 // where is what the elements around a node say of it.
 type where struct {
-	node                          *html.Node
+	node                          *node
 	link, heading, item, pre, row bool
 	bad                           bool
 }
 
 // newExtraction gathers the blocks of a page and finds the best subtree. A
 // lenient one does not mind what elements are called.
-func newExtraction(body *html.Node, lenient bool) *extraction {
-	e := &extraction{sizes: make(map[*html.Node]int32), lenient: lenient}
-	e.total = e.measure(body)
+func newExtraction(body *node, lenient bool) *extraction {
+	e := &extraction{total: body.size, lenient: lenient}
 	e.walk(body, where{node: body})
 	e.flush(where{node: body})
 	return e
 }
 
 // walk gathers the blocks under n and returns the sum of their scores.
-func (e *extraction) walk(n *html.Node, w where) float64 {
-	if n.Type == html.TextNode {
-		e.write(n.Data, w)
+func (e *extraction) walk(n *node, w where) float64 {
+	if !n.element {
+		e.write(n.text, w)
 		return 0
 	}
-	if n.Type != html.ElementNode || skipped(n) {
+	if n.skip {
 		return 0
 	}
 	inside := w
-	cell := w.row && (n.DataAtom == atom.Td || n.DataAtom == atom.Th || n.DataAtom == atom.P || n.DataAtom == atom.Div)
+	cell := w.row && (n.tag == atom.Td || n.tag == atom.Th || n.tag == atom.P || n.tag == atom.Div)
 	isBlock := blockLevel(n) && !cell
 	before := len(e.blocks)
 	sum := 0.0
@@ -254,9 +269,9 @@ func (e *extraction) walk(n *html.Node, w where) float64 {
 		before = len(e.blocks)
 		inside.node = n
 	}
-	switch n.DataAtom {
+	switch n.tag {
 	case atom.A:
-		inside.link = inside.link || attr(n, "href") != ""
+		inside.link = inside.link || n.attr("href") != ""
 	case atom.H1, atom.H2, atom.H3, atom.H4, atom.H5, atom.H6:
 		inside.heading = true
 	case atom.Li:
@@ -275,7 +290,7 @@ func (e *extraction) walk(n *html.Node, w where) float64 {
 	if !inside.bad && e.isForeign(n) {
 		inside.bad = true
 	}
-	for c := n.FirstChild; c != nil; c = c.NextSibling {
+	for c := n.first; c != nil; c = c.next {
 		sum += e.walk(c, inside)
 	}
 	if isBlock {
@@ -291,18 +306,18 @@ func (e *extraction) walk(n *html.Node, w where) float64 {
 }
 
 // isDataRow reports whether the cells of a table's row hold a few words each.
-func (e *extraction) isDataRow(tr *html.Node) bool {
+func (e *extraction) isDataRow(tr *node) bool {
 	cells := 0
-	for c := tr.FirstChild; c != nil; c = c.NextSibling {
-		if c.DataAtom != atom.Td && c.DataAtom != atom.Th {
+	for c := tr.first; c != nil; c = c.next {
+		if c.tag != atom.Td && c.tag != atom.Th {
 			continue
 		}
 		cells++
-		if e.sizes[c] > 120 {
+		if c.size > 120 {
 			return false
 		}
-		for d := c.FirstChild; d != nil; d = d.NextSibling {
-			if d.Type == html.ElementNode && blockLevel(d) && d.DataAtom != atom.P && d.DataAtom != atom.Div {
+		for d := c.first; d != nil; d = d.next {
+			if d.element && blockLevel(d) && d.tag != atom.P && d.tag != atom.Div {
 				return false
 			}
 		}
@@ -313,11 +328,7 @@ func (e *extraction) isDataRow(tr *html.Node) bool {
 func (e *extraction) write(s string, w where) {
 	e.text.WriteString(s)
 	if w.link {
-		for _, r := range s {
-			if !unicode.IsSpace(r) {
-				e.linked++
-			}
-		}
+		e.linked += countChars(s)
 	}
 }
 
@@ -332,12 +343,7 @@ func (e *extraction) flush(w where) float64 {
 	e.linked = 0
 	var sum float64
 	add := func(text string) {
-		chars := 0
-		for _, r := range text {
-			if !unicode.IsSpace(r) {
-				chars++
-			}
-		}
+		chars := countChars(text)
 		if chars == 0 {
 			return
 		}

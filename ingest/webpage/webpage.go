@@ -7,11 +7,9 @@ package webpage
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"strings"
 	"unicode/utf8"
 
-	"golang.org/x/net/html"
 	"golang.org/x/net/html/atom"
 	"golang.org/x/net/html/charset"
 )
@@ -34,13 +32,6 @@ type Page struct {
 // holds a text.
 var ErrTooDeep = errors.New("webpage: elements nested too deep")
 
-// ErrCostly says that a page is made so that parsing it takes much more time than
-// its length lets expect.
-var ErrCostly = errors.New("webpage: tags repeated or left open beyond what any page does")
-
-// maxDepth bounds the recursion over the tree.
-const maxDepth = 500
-
 // Extract reads an HTML page. The content type is that of the HTTP response, or
 // empty. It takes any bytes; its errors are about pages that cannot be parsed in
 // bounded memory.
@@ -56,21 +47,15 @@ func Whole(data []byte, contentType string) (*Page, error) {
 
 func read(data []byte, contentType string, whole bool) (*Page, error) {
 	text, encoding, replaced := decode(data, contentType)
-	if costly([]byte(text)) {
-		return nil, ErrCostly
-	}
-	root, err := html.Parse(strings.NewReader(text))
+	xhtml := whole && strings.Contains(text[:min(len(text), 1024)], "xhtml")
+	t, err := build(text, xhtml)
 	if err != nil {
-		return nil, fmt.Errorf("webpage: %w", err)
+		return nil, err
 	}
 	p := &Page{Encoding: encoding, Replaced: replaced}
-	if !p.head(root, 0) {
-		return nil, ErrTooDeep
-	}
-	body := find(root, atom.Body)
-	if body == nil {
-		return p, nil
-	}
+	p.head(t.html)
+	body := t.body
+	body.measure()
 	e := newExtraction(body, whole)
 	if whole {
 		p.Text = render(e.blocks)
@@ -111,68 +96,48 @@ func decode(data []byte, contentType string) (text, encoding string, replaced in
 	return string(out), "utf-8", bytes.Count(out, []byte("\ufffd"))
 }
 
-// head reads what the page says of itself. It reports whether the tree is no
-// deeper than it may be.
-func (p *Page) head(n *html.Node, depth int) bool {
-	if depth > maxDepth {
-		return false
-	}
-	if n.Type == html.ElementNode {
-		switch n.DataAtom {
-		case atom.Html:
-			p.Language = attr(n, "lang")
-		case atom.Title:
-			if p.Title == "" && n.Namespace == "" {
-				p.Title = collapse(content(n))
-			}
-		case atom.Meta:
-			if strings.EqualFold(attr(n, "property"), "og:title") {
-				if t := collapse(attr(n, "content")); t != "" {
-					p.Title = t
-				}
-			}
-			if p.Language == "" && strings.EqualFold(attr(n, "http-equiv"), "content-language") {
-				p.Language, _, _ = strings.Cut(attr(n, "content"), ",")
+// head reads what the page says of itself.
+func (p *Page) head(n *node) {
+	switch n.tag {
+	case atom.Html:
+		p.Language = n.attr("lang")
+		if p.Language == "" {
+			p.Language = n.attr("xml:lang")
+		}
+	case atom.Svg:
+		return // its titles are of pictures
+	case atom.Title:
+		if p.Title == "" {
+			p.Title = collapse(n.content())
+		}
+	case atom.Meta:
+		if strings.EqualFold(n.attr("property"), "og:title") {
+			if t := collapse(n.attr("content")); t != "" {
+				p.Title = t
 			}
 		}
-	}
-	for c := n.FirstChild; c != nil; c = c.NextSibling {
-		if !p.head(c, depth+1) {
-			return false
+		if p.Language == "" && strings.EqualFold(n.attr("http-equiv"), "content-language") {
+			p.Language, _, _ = strings.Cut(n.attr("content"), ",")
 		}
 	}
-	return true
-}
-
-func find(n *html.Node, a atom.Atom) *html.Node {
-	if n.Type == html.ElementNode && n.DataAtom == a {
-		return n
-	}
-	for c := n.FirstChild; c != nil; c = c.NextSibling {
-		if f := find(c, a); f != nil {
-			return f
+	for c := n.first; c != nil; c = c.next {
+		if c.element {
+			p.head(c)
 		}
 	}
-	return nil
-}
-
-func attr(n *html.Node, name string) string {
-	for _, a := range n.Attr {
-		if a.Key == name {
-			return a.Val
-		}
-	}
-	return ""
 }
 
 // content is the text under a node.
-func content(n *html.Node) string {
-	if n.Type == html.TextNode {
-		return n.Data
+func (n *node) content() string {
+	if !n.element {
+		return n.text
+	}
+	if n.first == n.last && n.first != nil {
+		return n.first.content()
 	}
 	var b strings.Builder
-	for c := n.FirstChild; c != nil; c = c.NextSibling {
-		b.WriteString(content(c))
+	for c := n.first; c != nil; c = c.next {
+		b.WriteString(c.content())
 	}
 	return b.String()
 }
