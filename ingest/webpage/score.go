@@ -263,9 +263,9 @@ func (e *extraction) walk(n *node, w where) float64 {
 	cell := w.row && (n.tag == atom.Td || n.tag == atom.Th || n.tag == atom.P || n.tag == atom.Div)
 	isBlock := blockLevel(n) && !cell
 	before := len(e.blocks)
-	sum := 0.0
+	sum, outside := 0.0, 0.0
 	if isBlock {
-		e.flush(w)
+		outside = e.flush(w) // of the text before n
 		before = len(e.blocks)
 		inside.node = n
 	}
@@ -302,7 +302,7 @@ func (e *extraction) walk(n *node, w where) float64 {
 			}
 		}
 	}
-	return sum
+	return sum + outside
 }
 
 // isDataRow reports whether the cells of a table's row hold a few words each.
