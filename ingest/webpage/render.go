@@ -1,8 +1,11 @@
 package webpage
 
 import (
+	"slices"
 	"strings"
 	"unicode"
+
+	"golang.org/x/net/html/atom"
 )
 
 // The headings of what follows a text: as they are, and as they begin.
@@ -95,12 +98,54 @@ func cutTail(all []block) []block {
 // text must have to be taken for it.
 const textShare = 0.3
 
+// climb goes from an element to those around it while they add paragraphs to its
+// text: an article in several parts, of which something else between them made
+// the best alone score higher than all together.
+func (e *extraction) climb(c *candidate) {
+	if c.node == nil {
+		return
+	}
+	have := 0.0
+	for i := c.from; i < c.to; i++ {
+		have += e.blocks[i].paragraph()
+	}
+	more := 0.0
+	from, to := c.from, c.to
+	for n := c.node.parent; n != nil && n.tag != atom.Body; n = n.parent {
+		if n.to == 0 {
+			continue
+		}
+		for ; from > int(n.from); from-- {
+			more += e.blocks[from-1].paragraph()
+		}
+		for ; to < int(n.to); to++ {
+			more += e.blocks[to].paragraph()
+		}
+		if more > climbShare*have {
+			c.node, c.from, c.to = n, from, to
+			have, more = have+more, 0
+		}
+	}
+}
+
+// climbShare is how much more text an element must have than the one in it.
+const climbShare = 0.25
+
+// paragraph is the score of a block that is a whole paragraph, and of no other.
+func (b *block) paragraph() float64 {
+	if b.bad || b.item || b.row || b.score < 60 {
+		return 0
+	}
+	return b.score
+}
+
 // chosen returns the blocks of the best subtree that belong to the text.
 func (e *extraction) chosen() []block {
 	c := &e.best
 	if e.named.node != nil && e.named.score > textShare*c.score {
 		c = &e.named
 	}
+	e.climb(c)
 	all := cutTail(e.blocks[c.from:c.to])
 	keep := make([]bool, len(all))
 	for i := range all {
@@ -118,42 +163,113 @@ func (e *extraction) chosen() []block {
 			keep[i] = true
 		}
 	}
-	// A short block between two that are kept is one of them, as in a dialogue.
-	near := func(i, step int) bool {
-		for j := i + step; j >= 0 && j < len(all); j += step {
-			if all[j].bad {
-				return false
-			}
-			if !all[j].heading {
-				return keep[j] && all[j].score > 0
-			}
-		}
-		return false
-	}
-	var also []int
-	for i := range all {
-		b := &all[i]
-		if !keep[i] && !b.bad && !b.heading && 2*b.linked < b.chars && near(i, -1) && near(i, 1) {
-			also = append(also, i)
-		}
-	}
-	for _, i := range also {
-		keep[i] = true
-	}
+	keepBetween(all, keep)
 	// A heading is kept with what it heads.
+	headed := false
 	for i := len(all) - 1; i >= 0; i-- {
 		b := &all[i]
-		if b.heading && !b.bad && 2*b.linked <= b.chars && i+1 < len(all) && keep[i+1] {
+		switch {
+		case keep[i]:
+			headed = true
+		case b.bad: // a caption, say, between a heading and its text
+		case headed && 2*b.linked <= b.chars && (b.heading || introduces(b.text)):
 			keep[i] = true
+		default:
+			headed = false
 		}
 	}
-	var out []block
+	out := e.lead(c)
 	for i, k := range keep {
 		if k {
 			out = append(out, all[i])
 		}
 	}
-	return out
+	return e.sparse(out)
+}
+
+// introduces reports whether a line says that another follows.
+func introduces(s string) bool {
+	return strings.HasSuffix(s, ":") || strings.HasSuffix(s, ",") || strings.HasSuffix(s, "：")
+}
+
+// maxLead is how many blocks may stand between the title over a text and it.
+const maxLead = 12
+
+// lead returns the paragraphs between the title of an article and its text, where
+// the two are in elements of their own.
+func (e *extraction) lead(c *candidate) (out []block) {
+	for i := c.from - 1; i >= max(0, c.from-maxLead); i-- {
+		b := &e.blocks[i]
+		if b.node.tag == atom.H1 {
+			slices.Reverse(out)
+			return out
+		}
+		if b.paragraph() > 0 {
+			out = append(out, *b)
+		}
+	}
+	return nil
+}
+
+// maxBetween is how many short blocks in a row may stand between two that are
+// kept, to be kept as well.
+const maxBetween = 6
+
+// keepBetween keeps short blocks between those of a text, as in a dialogue or
+// under a picture, unless there are many of them or they are links.
+func keepBetween(all []block, keep []bool) {
+	last := -1 // the last block of text
+	for i := range all {
+		b := &all[i]
+		if !keep[i] || b.score <= 0 {
+			continue
+		}
+		if n := i - last - 1; last >= 0 && n > 0 {
+			short := 0
+			for j := last + 1; j < i; j++ {
+				if in := &all[j]; !in.bad && !in.heading && !keep[j] {
+					short++
+				}
+			}
+			for j := last + 1; j < i && short <= maxBetween; j++ {
+				if in := &all[j]; !in.bad && !in.heading && 2*in.linked < in.chars {
+					keep[j] = true
+				}
+			}
+		}
+		last = i
+	}
+}
+
+// scant is how many characters of text make it worth while to look whether a
+// page says more in another way than in paragraphs.
+const scant = 400
+
+// sparse returns the blocks of the element that its name or kind says to hold the
+// text, where what was chosen is little: a page of headings, lists and short
+// lines has no paragraph to be told by.
+func (e *extraction) sparse(blocks []block) []block {
+	if sum(blocks) >= scant || e.main == nil {
+		return blocks
+	}
+	var out []block
+	for _, b := range cutTail(e.blocks[e.main.from:e.main.to]) {
+		if !b.bad && 2*b.linked < b.chars {
+			out = append(out, b)
+		}
+	}
+	if sum(out) > 2*sum(blocks) {
+		return out
+	}
+	return blocks
+}
+
+func sum(blocks []block) int {
+	n := 0
+	for i := range blocks {
+		n += blocks[i].chars
+	}
+	return n
 }
 
 // render joins the blocks to a text.

@@ -34,6 +34,7 @@ type extraction struct {
 
 	best  candidate // of all elements
 	named candidate // of those whose names say that they hold the text
+	main  *node     // the one with the most text of those that are meant to hold it
 }
 
 // candidate is an element that may hold the text: blocks[from:to].
@@ -93,6 +94,11 @@ func skipped(n *node) bool {
 		atom.Datalist, atom.Noframes, atom.Frameset:
 		return true
 	}
+	return false
+}
+
+// hidden reports whether an element says that it is not seen, or is of controls.
+func hidden(n *node) bool {
 	for i := range n.attrs {
 		switch a := &n.attrs[i]; a.key {
 		case "hidden":
@@ -125,18 +131,33 @@ func hides(style string) bool {
 }
 
 // measure fills in the sizes, and what is skipped.
-func (n *node) measure() int32 {
+func (n *node) measure() {
+	concealed := n.measureAs(true)
+	if n.size < scant && concealed > 3*n.size {
+		// What says that it is hidden, or a banner whose end is missing, is the page.
+		n.measureAs(false)
+	}
+}
+
+// measureAs returns the characters under n that are skipped as hidden.
+func (n *node) measureAs(hide bool) (concealed int32) {
+	n.size = 0
 	if !n.element {
 		n.size = int32(countChars(n.text))
-		return n.size
+		return 0
 	}
 	if n.skip = skipped(n); n.skip {
 		return 0
 	}
 	for c := n.first; c != nil; c = c.next {
-		n.size += c.measure()
+		concealed += c.measureAs(hide)
+		n.size += c.size
 	}
-	return n.size
+	if hide && hidden(n) {
+		concealed += n.size
+		n.size, n.skip = 0, true
+	}
+	return concealed
 }
 
 // countChars counts the characters that are no white space.
@@ -190,7 +211,7 @@ func (e *extraction) isForeign(n *node) bool {
 		return false
 	}
 	for _, a := range n.attrs {
-		if a.key != "class" && a.key != "id" {
+		if a.key != "class" && (a.key != "id" || isHeading(n.tag)) { // ids of headings are for links to them
 			continue
 		}
 		if hasForeign(a.val) {
@@ -297,8 +318,15 @@ func (e *extraction) walk(n *node, w where) float64 {
 		sum += e.flush(inside)
 		if len(e.blocks) > before {
 			e.best.offer(n, sum, before, len(e.blocks))
-			if !inside.bad && namesText(n) {
-				e.named.offer(n, sum, before, len(e.blocks))
+			n.from, n.to = int32(before), int32(len(e.blocks))
+			if !inside.bad {
+				named := namesText(n)
+				if named {
+					e.named.offer(n, sum, before, len(e.blocks))
+				}
+				if (named || n.tag == atom.Article || n.tag == atom.Main || n.attr("role") == "main") && (e.main == nil || n.size > e.main.size) {
+					e.main = n
+				}
 			}
 		}
 	}
@@ -362,30 +390,48 @@ func (e *extraction) flush(w where) float64 {
 	return sum
 }
 
+// wideWeight is how many letters of an alphabet a character of Chinese, Japanese
+// or Korean is worth.
+const wideWeight = 2.5
+
+// weight is the length of a block in letters of an alphabet.
+func (b *block) weight() float64 {
+	wide := 0
+	for _, r := range b.text {
+		if r >= 0x2e80 && r < 0xfe00 {
+			wide++
+		}
+	}
+	return float64(b.chars) + (wideWeight-1)*float64(wide)
+}
+
 // rate scores a block: its length when it reads as text, a fine when it does not.
 func (b *block) rate() float64 {
-	n := float64(b.chars)
-	density := float64(b.linked) / n
+	n := b.weight()
+	density := float64(b.linked) / float64(b.chars)
 	if b.bad {
 		return -0.3*min(n, 300) - 5
 	}
 	if density > 0.5 {
 		return -0.5*min(n, 100) - 5
 	}
-	if b.heading {
-		return 0
-	}
 	sentence := endsSentence(b.text)
+	if b.heading {
+		if n < 100 || !sentence {
+			return 0
+		}
+		b.heading = false // a paragraph that is to look large
+	}
 	switch {
 	case b.pre:
 		return 0.5 * n
 	case b.item && density > 0.15:
 		return -2 // the headline and the first words of another page
-	case b.chars >= 60 && density < 0.3 && (sentence || b.chars >= 150):
+	case n >= 60 && density < 0.3 && (sentence || n >= 150):
 		return n * (1 - density)
-	case b.chars >= 25 && sentence:
+	case n >= 25 && sentence:
 		return 0.3 * n * (1 - density)
-	case b.chars >= 60:
+	case n >= 60:
 		return 0.2 * n * (1 - 2*density)
 	case b.row:
 		return -1

@@ -17,6 +17,8 @@ type node struct {
 	text    string
 	attrs   []attribute
 	size    int32 // characters of text under it, but for those that are skipped
+	from    int32 // the first of its blocks, and the one after the last
+	to      int32
 }
 
 func (n *node) attr(name string) string {

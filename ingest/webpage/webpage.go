@@ -8,6 +8,7 @@ import (
 	"bytes"
 	"errors"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"golang.org/x/net/html/atom"
@@ -142,4 +143,46 @@ func (n *node) content() string {
 	return b.String()
 }
 
-func collapse(s string) string { return strings.Join(strings.Fields(s), " ") }
+// collapse makes every run of white space one space, and leaves out what only
+// tells a browser where a word may be broken.
+func collapse(s string) string {
+	plain := true
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c >= utf8.RuneSelf || c == ' ' && (i+1 == len(s) || s[i+1] == ' ' || i == 0) {
+			plain = false
+			break
+		}
+	}
+	if plain {
+		return s
+	}
+	out := make([]byte, 0, len(s))
+	space := false
+	for i := 0; i < len(s); {
+		c := s[i]
+		size := 1
+		if c >= utf8.RuneSelf {
+			var r rune
+			r, size = utf8.DecodeRuneInString(s[i:])
+			switch {
+			case r == '\u00ad' || r == '\u200b' || r == '\ufeff':
+				i += size
+				continue
+			case unicode.IsSpace(r):
+				c = ' '
+			}
+		}
+		if isSpace(c) {
+			space = true
+			i += size
+			continue
+		}
+		if space && len(out) > 0 {
+			out = append(out, ' ')
+		}
+		space = false
+		out = append(out, s[i:i+size]...)
+		i += size
+	}
+	return string(out)
+}
