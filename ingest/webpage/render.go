@@ -25,7 +25,8 @@ var afterBeginning = []string{
 	"você pode gostar", "você também pode", "deixe um ", "deixe uma ", "deixe o seu ",
 	"das könnte ", "mehr aus ", "mehr von ", "weitere artikel", "weitere beiträge", "weitere themen", "weitere meldungen", "weitere nachrichten",
 	"schreibe einen kommentar", "schreib einen kommentar", "lesen sie auch",
-	"sur le même sujet", "sur le même thème", "laisser un commentaire", "te puede interesar", "también te puede", "deja un ", "deja una ", "lascia un commento",
+	"sur le même sujet", "sur le même thème", "laisser un commentaire", "vous aimerez ", "dans la même rubrique", "lo más leído", "te recomendamos", "te puede interesar", "también te puede", "deja un ", "deja una ", "lascia un commento",
+	"potrebbe interessarti", "ti potrebbe", "zobacz też", "zobacz także", "czytaj też", "czytaj także", "читайте также", "смотрите также",
 }
 
 func phrases(list string) map[string]bool {
@@ -69,7 +70,7 @@ func cutTail(all []block) []block {
 			paragraphs, headlines := 0, 0
 			for j := i + 1; j < len(all) && !beneath; j++ {
 				next := &all[j]
-				beneath = next.score > 40 && (next.node.parent == most || next.node == most)
+				beneath = next.score > 40 && (next.node.parent == most || next.node == most || !b.heading && next.node.parent == b.node.parent)
 				if next.score > 0 {
 					after += next.score
 					paragraphs++
@@ -77,7 +78,7 @@ func cutTail(all []block) []block {
 					headlines++
 				}
 			}
-			if !beneath && (after < before || 2*headlines > paragraphs) {
+			if !beneath && (after < before || after < 4*before && 2*headlines > paragraphs) {
 				return all[:i]
 			}
 		}
@@ -193,7 +194,7 @@ func introduces(s string) bool {
 }
 
 // maxLead is how many blocks may stand between the title over a text and it.
-const maxLead = 12
+const maxLead = 24
 
 // lead returns the paragraphs between the title of an article and its text, where
 // the two are in elements of their own.
@@ -213,7 +214,7 @@ func (e *extraction) lead(c *candidate) (out []block) {
 
 // maxBetween is how many short blocks in a row may stand between two that are
 // kept, to be kept as well.
-const maxBetween = 6
+const maxBetween = 12
 
 // keepBetween keeps short blocks between those of a text, as in a dialogue or
 // under a picture, unless there are many of them or they are links.

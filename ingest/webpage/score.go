@@ -324,7 +324,7 @@ func (e *extraction) walk(n *node, w where) float64 {
 				if named {
 					e.named.offer(n, sum, before, len(e.blocks))
 				}
-				if (named || n.tag == atom.Article || n.tag == atom.Main || n.attr("role") == "main") && (e.main == nil || n.size > e.main.size) {
+				if (named || n.tag == atom.Article || n.tag == atom.Main || n.attr("role") == "main" || strings.Contains(n.attr("class"), "hentry")) && (e.main == nil || n.size > e.main.size) {
 					e.main = n
 				}
 			}

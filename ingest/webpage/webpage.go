@@ -20,6 +20,11 @@ type Page struct {
 	Title string
 	// Language is the language the page declares, such as "en" or "pt-BR", or "".
 	Language string
+	// Date is when the page says it was published, as "2006-01-02", or with a time
+	// and its zone as RFC 3339 has it; or "".
+	Date string
+	// Canonical is the address the page gives as its own, or "".
+	Canonical string
 	// Text has "\n\n" between paragraphs and "\n" between the items of a list or
 	// the rows of a table. It is empty when the page has no main text.
 	Text string
@@ -54,7 +59,9 @@ func read(data []byte, contentType string, whole bool) (*Page, error) {
 		return nil, err
 	}
 	p := &Page{Encoding: encoding, Replaced: replaced}
-	p.head(t.html)
+	var d dates
+	p.head(t.html, &d)
+	p.Date = d.best
 	body := t.body
 	body.measure()
 	e := newExtraction(body, whole)
@@ -98,8 +105,13 @@ func decode(data []byte, contentType string) (text, encoding string, replaced in
 }
 
 // head reads what the page says of itself.
-func (p *Page) head(n *node) {
+func (p *Page) head(n *node, d *dates) {
+	d.look(n)
 	switch n.tag {
+	case atom.Link:
+		if p.Canonical == "" && strings.EqualFold(n.attr("rel"), "canonical") {
+			p.Canonical = strings.TrimSpace(n.attr("href"))
+		}
 	case atom.Html:
 		p.Language = n.attr("lang")
 		if p.Language == "" {
@@ -123,7 +135,7 @@ func (p *Page) head(n *node) {
 	}
 	for c := n.first; c != nil; c = c.next {
 		if c.element {
-			p.head(c)
+			p.head(c, d)
 		}
 	}
 }
