@@ -25,25 +25,32 @@ const adamChunk = 1 << 13
 //	v = Beta2*v + (1-Beta2)*g*g
 //	w = w - LR*(m/BiasCorrection1 / (sqrt(v/BiasCorrection2)+Eps) + Decay*w)
 func AdamW(p *Pool, w, g, m, v []float32, s AdamWStep) {
-	if s.BiasCorrection1 == 0 {
-		s.BiasCorrection1 = 1
-	}
-	if s.BiasCorrection2 == 0 {
-		s.BiasCorrection2 = 1
-	}
 	p.begin()
-	c := adamConstants{
-		b1: float32(s.Beta1), c1: float32(1 - s.Beta1), b2: float32(s.Beta2), c2: float32(1 - s.Beta2),
-		lr: float32(s.LR / s.BiasCorrection1), root: float32(1 / math.Sqrt(s.BiasCorrection2)),
-		eps: float32(s.Eps), keep: float32(1 - s.LR*s.Decay), scale: float32(s.GradScale),
-	}
+	c := s.constants()
 	p.adam = adamTask{p, w, g, m, v, c}
 	p.run((len(w)+adamChunk-1)/adamChunk, &p.adam)
 	p.adam = adamTask{}
 	p.end("adamw", 0, 28*float64(len(w)))
 }
 
-type adamConstants struct{ b1, c1, b2, c2, lr, root, eps, keep, scale float32 }
+// adamConstants are read by assembly in this order; first, which LAMB needs, is
+// the inverse of the first bias correction.
+type adamConstants struct{ b1, c1, b2, c2, lr, root, eps, keep, scale, first float32 }
+
+func (s AdamWStep) constants() adamConstants {
+	if s.BiasCorrection1 == 0 {
+		s.BiasCorrection1 = 1
+	}
+	if s.BiasCorrection2 == 0 {
+		s.BiasCorrection2 = 1
+	}
+	return adamConstants{
+		b1: float32(s.Beta1), c1: float32(1 - s.Beta1), b2: float32(s.Beta2), c2: float32(1 - s.Beta2),
+		lr: float32(s.LR / s.BiasCorrection1), root: float32(1 / math.Sqrt(s.BiasCorrection2)),
+		eps: float32(s.Eps), keep: float32(1 - s.LR*s.Decay), scale: float32(s.GradScale),
+		first: float32(1 / s.BiasCorrection1),
+	}
+}
 
 type adamTask struct {
 	p          *Pool

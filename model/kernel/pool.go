@@ -46,6 +46,7 @@ type Pool struct {
 	rows    rowsTask
 	sums    sumTask
 	adam    adamTask
+	steps   stepTask
 	fn      funcTask
 	scratch []*scratch
 }
