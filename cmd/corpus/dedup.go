@@ -4,11 +4,15 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/tributary-ml/tributary/cmd/internal/cli"
 	"github.com/tributary-ml/tributary/dedup"
+	"github.com/tributary-ml/tributary/pipelines"
+	"github.com/tributary-ml/tributary/tokenize"
 )
 
 // rule is one way of finding duplicates, with the flag that asks for it.
@@ -40,12 +44,47 @@ func nearRule(preset string, ngram, bands, rows int) (rule, error) {
 	}}, nil
 }
 
+// substringOptions reads "bytes:200" or "tokens:50".
+func substringOptions(env *cli.Env, text, tokenizer string, keepOne bool) (o dedup.SubstringOptions, err error) {
+	unit, length, _ := strings.Cut(text, ":")
+	if o.Length, err = strconv.Atoi(length); err != nil || unit != "bytes" && unit != "tokens" {
+		return o, fmt.Errorf("--substring %q: want bytes:N or tokens:N, such as bytes:200", text)
+	}
+	o.All = !keepOne
+	if unit == "bytes" {
+		return o, nil
+	}
+	if tokenizer == "" {
+		return o, fmt.Errorf("--substring %s: name the tokenizer with --tokenizer", text)
+	}
+	t, err := pipelines.OpenTokenizer(env.Data, tokenizer)
+	if err != nil {
+		return o, err
+	}
+	o.TokensOf = t.Digest()
+	o.Tokens = func() (func([]dedup.Token, string) ([]dedup.Token, error), error) {
+		e := t.NewEncoder()
+		var enc tokenize.Encoding
+		return func(dst []dedup.Token, text string) ([]dedup.Token, error) {
+			if err := e.EncodeOffsets(&enc, text); err != nil {
+				return nil, err
+			}
+			for i, id := range enc.IDs {
+				dst = append(dst, dedup.Token{ID: id, Start: int(enc.Spans[i].Start), End: int(enc.Spans[i].End)})
+			}
+			return dst, nil
+		}, nil
+	}
+	return o, nil
+}
+
 func dedupCommand(env *cli.Env) *cobra.Command {
 	asked := make([]bool, len(rules))
 	memory := cli.Size(dedup.DefaultMemoryBytes)
 	var preset string
 	var ngram, bands, rows, minWords int
-	var paragraphs, lines bool
+	var paragraphs, lines, keepOne bool
+	var substring, tokenizer string
 	cmd := &cobra.Command{
 		Use:   "dedup [SOURCE...]",
 		Short: "mark duplicate documents, across all named sources",
@@ -78,6 +117,15 @@ one of the source named first stays.`,
 			if lines {
 				chosen = append(chosen, rule{"line", "", func(ctx context.Context, cfg dedup.Config) (*dedup.Report, error) {
 					return dedup.Line(ctx, cfg, minWords)
+				}})
+			}
+			if substring != "" {
+				o, err := substringOptions(env, substring, tokenizer, keepOne)
+				if err != nil {
+					return cli.Usage(cmd, "%v", err)
+				}
+				chosen = append(chosen, rule{"substring", "", func(ctx context.Context, cfg dedup.Config) (*dedup.Report, error) {
+					return dedup.Substring(ctx, cfg, o)
 				}})
 			}
 			if len(chosen) == 0 {
@@ -126,7 +174,11 @@ one of the source named first stays.`,
 	cmd.MarkFlagsRequiredTogether("bands", "rows")
 	cmd.Flags().BoolVar(&paragraphs, "paragraph", false, "mark paragraphs that stand in another document")
 	cmd.Flags().BoolVar(&lines, "line", false, "mark lines that stand in another document")
+	cmd.Flags().StringVar(&substring, "substring", "", "mark what stands at another place too, byte for byte or token for token: bytes:N or tokens:N")
+	cmd.Flags().Lookup("substring").NoOptDefVal = "bytes:200"
+	cmd.Flags().StringVar(&tokenizer, "tokenizer", "", "the tokenizer of --substring=tokens:N")
+	cmd.Flags().BoolVar(&keepOne, "keep-one", true, "let the first place of a --substring stay; =false marks every place")
 	cmd.Flags().IntVar(&minWords, "min-words", 5, "words from which on a paragraph or line counts")
-	cmd.Flags().Var(&memory, "memory", "what the sorts may keep in memory")
+	cmd.Flags().Var(&memory, "memory", "bound on the memory")
 	return cmd
 }

@@ -75,3 +75,25 @@ func TestDecontaminateCommand(t *testing.T) {
 		}
 	}
 }
+
+func TestSubstringCommand(t *testing.T) {
+	dir := t.TempDir()
+	notice := strings.Repeat("This notice stands below every page of the site and says nothing about it at all. ", 3)
+	writeSource(t, dir, "web", "One page of the site. "+notice+"Its end.", "Another one, which is a little longer than that. "+notice)
+	if out := must(t, dir, "dedup", "--substring", "--memory", "16MiB"); !strings.Contains(out, "substring: 1 documents marked") {
+		t.Errorf("dedup says\n%s", out)
+	}
+	out := must(t, dir, "explain", firstID(t, dir, "web"))
+	if !strings.Contains(out, "which stand at bytes 47 to ") {
+		t.Errorf("explain says\n%s", out)
+	}
+	must(t, dir, "tokenizer", "train", "--type", "wordpiece", "--vocab-size", "300", "--name", "wp")
+	if out := must(t, dir, "dedup", "--substring=tokens:40", "--tokenizer", "wp", "--keep-one=false"); !strings.Contains(out, "substring: 2 documents marked") {
+		t.Errorf("by tokens, dedup says\n%s", out)
+	}
+	for _, args := range [][]string{{"--substring=words:3"}, {"--substring=tokens:40"}, {"--substring=bytes:x"}} {
+		if code, _, errs := corpus(t, dir, append([]string{"dedup"}, args...)...); code != 2 {
+			t.Errorf("%q: exit %d, %q", args, code, errs)
+		}
+	}
+}
