@@ -9,8 +9,8 @@ import "encoding/binary"
 // random text two of w+1 positions are chosen.
 type winnow struct {
 	k, w  int
-	width int // bytes of a unit: 1 or 4
-	power uint64 // shingleBase^(k-1)
+	width int      // bytes of a unit: 1 or 4
+	power uint64   // shingleBase^(k-1)
 	ring  []uint64 // hashes by position modulo its length, a power of two
 }
 
