@@ -43,16 +43,21 @@ type Config struct {
 // ErrConfig is wrapped by every error about a Config's values.
 var ErrConfig = errors.New("not a model that can be built")
 
-// maxParameters bounds the size of a model, so that shapes never overflow.
-const maxParameters = 1 << 36
+// These bound the size of a model, so that shapes never overflow.
+const (
+	maxParameters = 1 << 36
+	maxLayers     = 1 << 10
+)
 
 var presets = map[string]struct {
 	family         func(layers, hidden, vocabSize int) Config
 	layers, hidden int
 }{
 	"bert-tiny": {BERT, 2, 128}, "bert-mini": {BERT, 4, 256}, "bert-small": {BERT, 4, 512},
-	"bert-medium": {BERT, 8, 512}, "bert-base": {BERT, 12, 768},
-	"roberta-base": {RoBERTa, 12, 768}, "gpt2": {GPT2, 12, 768},
+	"bert-medium": {BERT, 8, 512}, "bert-base": {BERT, 12, 768}, "bert-large": {BERT, 24, 1024},
+	"roberta-mini": {RoBERTa, 4, 256}, "roberta-base": {RoBERTa, 12, 768}, "roberta-large": {RoBERTa, 24, 1024},
+	"gpt2-tiny": {GPT2, 2, 128}, "gpt2-mini": {GPT2, 4, 256},
+	"gpt2": {GPT2, 12, 768}, "gpt2-medium": {GPT2, 24, 1024}, "gpt2-large": {GPT2, 36, 1280}, "gpt2-xl": {GPT2, 48, 1600},
 }
 
 // Presets returns the names Preset knows, smallest model first.
@@ -71,10 +76,11 @@ func Presets() []string {
 	return names
 }
 
-// Preset returns the configuration of a published size: bert-tiny, bert-mini,
-// bert-small, bert-medium (Turc et al. 2019), bert-base (Devlin et al. 2019),
-// roberta-base (Liu et al. 2019) or gpt2 (Radford et al. 2019), with a vocabulary
-// of the given size.
+// Preset returns the configuration of a size by name, with a vocabulary of the
+// given size: bert-tiny, bert-mini, bert-small, bert-medium (Turc et al. 2019),
+// bert-base, bert-large (Devlin et al. 2019), roberta-base, roberta-large (Liu et
+// al. 2019), gpt2, gpt2-medium, gpt2-large and gpt2-xl (Radford et al. 2019), and
+// roberta-mini, gpt2-tiny and gpt2-mini, which have the small BERTs' shapes.
 func Preset(name string, vocabSize int) (Config, error) {
 	p, ok := presets[name]
 	if !ok {
@@ -163,6 +169,8 @@ func (c Config) Validate() error {
 		}
 	}
 	switch {
+	case c.NumHiddenLayers > maxLayers:
+		return fmt.Errorf("num_hidden_layers %d: %w: at most %d", c.NumHiddenLayers, ErrConfig, maxLayers)
 	case c.ModelType == "gpt2" && c.TypeVocabSize != 0:
 		return fmt.Errorf("type_vocab_size %d: %w: gpt2 has no segments", c.TypeVocabSize, ErrConfig)
 	case c.ModelType != "gpt2" && (c.TypeVocabSize < 1 || c.TypeVocabSize > 256):

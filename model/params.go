@@ -137,6 +137,16 @@ func list(c Config) (*builder, *weights) {
 	return b, w
 }
 
+// Shapes describes the parameters a model of a valid configuration has, in their
+// order, without memory for their values.
+func Shapes(c Config) []*Param {
+	b, _ := list(c)
+	return b.params
+}
+
+// Size returns the number of the parameter's elements.
+func (p *Param) Size() int { return p.size() }
+
 // bertParams lists those of BertForPreTraining.
 func bertParams(w *weights, b *builder, c Config) {
 	h := c.HiddenSize

@@ -13,9 +13,10 @@ import (
 )
 
 const (
-	exportFormat = "tributary/model/1"
-	configFile   = "config.json"
-	cardFile     = "README.md"
+	exportFormat   = "tributary/model/1"
+	configFile     = "config.json"
+	generationFile = "generation_config.json"
+	cardFile       = "README.md"
 )
 
 // Exported is what Export writes: a model, its tokenizer, and what the model
@@ -27,7 +28,14 @@ type Exported struct {
 	Tokenizer *tokenize.Tokenizer
 	// State is where the run stood; nil for a model that was not trained here.
 	State *State
+	// ShardBytes bounds the tensors of one file, but for a tensor that is larger by
+	// itself; with more the model lies in several files and an index. 0 means
+	// DefaultShardBytes.
+	ShardBytes int64
 }
+
+// DefaultShardBytes is where transformers cuts, too.
+const DefaultShardBytes = 5e9
 
 // Export writes a model directory as Hugging Face transformers lays it out, and
 // a manifest of it. The directory appears whole, in place of one that was there
@@ -42,7 +50,7 @@ func Export(dir string, e Exported) error {
 		return fmt.Errorf("exporting a model: %w", err)
 	}
 	defer d.Abort()
-	config, err := exportedConfig(c)
+	config, err := exportedConfig(c, e.Tokenizer)
 	if err != nil {
 		return fmt.Errorf("exporting %s: %w", dir, err)
 	}
@@ -57,8 +65,15 @@ func Export(dir string, e Exported) error {
 	if err := add(store.WriteFile(filepath.Join(d.Path(), configFile), config)); err != nil {
 		return err
 	}
-	if err := add(writeWeights(filepath.Join(d.Path(), weightsFile), e.Model.Params())); err != nil {
-		return err
+	files, err := writeShards(d.Path(), e.Model.Params(), e.ShardBytes)
+	if err != nil {
+		return fmt.Errorf("exporting %s: %w", dir, err)
+	}
+	m.Files = append(m.Files, files...)
+	if c.Causal() {
+		if err := add(store.WriteFile(filepath.Join(d.Path(), generationFile), generationConfig(e.Tokenizer))); err != nil {
+			return err
+		}
 	}
 	if err := e.Tokenizer.Save(d.Path()); err != nil {
 		return fmt.Errorf("exporting %s: %w", dir, err)
@@ -75,7 +90,7 @@ func Export(dir string, e Exported) error {
 
 // exportedConfig returns the config.json: the model's own keys, and those that
 // transformers writes beside them.
-func exportedConfig(c model.Config) ([]byte, error) {
+func exportedConfig(c model.Config, t *tokenize.Tokenizer) ([]byte, error) {
 	data, err := json.Marshal(c)
 	if err != nil {
 		return nil, fmt.Errorf("encoding the model's configuration: %w", err)
@@ -85,7 +100,12 @@ func exportedConfig(c model.Config) ([]byte, error) {
 		return nil, fmt.Errorf("encoding the model's configuration: %w", err)
 	}
 	keys["architectures"] = []string{c.Architecture()}
-	keys["classifier_dropout"] = nil
+	if c.Causal() {
+		// transformers' own values for these are ids of the published vocabulary.
+		keys["bos_token_id"], keys["eos_token_id"] = endToken(t), endToken(t)
+	} else {
+		keys["classifier_dropout"] = nil
+	}
 	keys["tie_word_embeddings"] = true
 	keys["torch_dtype"] = "float32"
 	keys["use_cache"] = true
@@ -94,6 +114,79 @@ func exportedConfig(c model.Config) ([]byte, error) {
 		return nil, fmt.Errorf("encoding the model's configuration: %w", err)
 	}
 	return append(data, '\n'), nil
+}
+
+// endToken returns the token that stands between texts; nil when there is none.
+func endToken(t *tokenize.Tokenizer) any {
+	if t == nil {
+		return nil
+	}
+	if id := EndToken(t); id >= 0 {
+		return id
+	}
+	return nil
+}
+
+// EndToken returns the id of the token that a causal model reads between texts (as
+// masking lays them), below 0 when the tokenizer has none.
+func EndToken(t *tokenize.Tokenizer) int32 {
+	sp := t.Specials()
+	for _, id := range []int32{sp.Sep, sp.Eos} {
+		if id >= 0 {
+			return id
+		}
+	}
+	return -1
+}
+
+func generationConfig(t *tokenize.Tokenizer) []byte {
+	data, err := json.MarshalIndent(map[string]any{"bos_token_id": endToken(t), "eos_token_id": endToken(t)}, "", "  ")
+	if err != nil {
+		panic(err) // two integers
+	}
+	return append(data, '\n')
+}
+
+// writeShards writes the parameters into one file, or into several with an index
+// of them.
+func writeShards(dir string, params []*model.Param, bound int64) ([]store.File, error) {
+	if bound < 1 {
+		bound = DefaultShardBytes
+	}
+	var shards [][]*model.Param
+	var size, total int64
+	for i, p := range params {
+		n := 4 * int64(p.Size())
+		if i == 0 || size+n > bound {
+			shards, size = append(shards, nil), 0
+		}
+		size += n
+		total += n
+		shards[len(shards)-1] = append(shards[len(shards)-1], p)
+	}
+	if len(shards) == 1 {
+		f, err := writeWeights(filepath.Join(dir, weightsFile), params)
+		return []store.File{f}, err
+	}
+	var files []store.File
+	where := map[string]string{}
+	for i, shard := range shards {
+		name := fmt.Sprintf("model-%05d-of-%05d.safetensors", i+1, len(shards))
+		f, err := writeWeights(filepath.Join(dir, name), shard)
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, f)
+		for _, p := range shard {
+			where[p.Name] = name
+		}
+	}
+	index, err := json.MarshalIndent(map[string]any{"metadata": map[string]any{"total_size": total}, "weight_map": where}, "", "  ")
+	if err != nil {
+		return nil, fmt.Errorf("encoding the index of the weights: %w", err)
+	}
+	f, err := store.WriteFile(filepath.Join(dir, indexFile), append(index, '\n'))
+	return append(files, f), err
 }
 
 // ErrNoCheckpoint says that a run has no checkpoint that is whole.

@@ -131,7 +131,7 @@ func TestExportedDirectoryOpensAgain(t *testing.T) {
 // resave writes the tensors of a model under other names, types or in two files.
 func resave(t *testing.T, dir string, m *model.Model, d safetensors.DType, rename func(string) string, more ...string) {
 	t.Helper()
-	config, err := exportedConfig(m.Config())
+	config, err := exportedConfig(m.Config(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,7 +18,8 @@ import (
 )
 
 const (
-	indexFile = "model.safetensors.index.json"
+	indexFile  = "model.safetensors.index.json"
+	pickleFile = "pytorch_model.bin"
 	// maxJSON bounds the JSON files of a model directory.
 	maxJSON = 64 << 20
 )
@@ -40,7 +41,7 @@ type Loaded struct {
 // tokenizer.json when it is there. A directory that lacks a tensor of the
 // embeddings or the encoder is an error.
 func Load(dir string, o model.Options) (*Loaded, error) {
-	c, err := readConfig(filepath.Join(dir, configFile))
+	c, err := ReadConfig(filepath.Join(dir, configFile))
 	if err != nil {
 		return nil, err
 	}
@@ -49,6 +50,11 @@ func Load(dir string, o model.Options) (*Loaded, error) {
 		return nil, err
 	}
 	defer w.close()
+	// Before there is memory for the model: what config.json says must be what the
+	// files hold.
+	if err := w.fit(dir, c); err != nil {
+		return nil, err
+	}
 	m, err := model.New(c, o)
 	if err != nil {
 		return nil, fmt.Errorf("opening %s: %w", dir, err)
@@ -61,13 +67,28 @@ func Load(dir string, o model.Options) (*Loaded, error) {
 	return l, nil
 }
 
-func (l *Loaded) fill(dir string, w *weightSet) error {
-	for _, p := range l.Model.Params() {
+// fit returns an error unless the files hold every tensor of the trunk, and every
+// tensor they hold has its shape.
+func (w *weightSet) fit(dir string, c model.Config) error {
+	for _, p := range model.Shapes(c) {
 		f, name, ok := w.find(p.Name)
 		if !ok {
 			if !inHead(p.Name) {
 				return fmt.Errorf("opening %s: tensor %q is missing", dir, p.Name)
 			}
+			continue
+		}
+		if t, _ := f.Tensor(name); !slices.Equal(t.Shape, shapeOf(p)) {
+			return fmt.Errorf("opening %s: tensor %q has the shape %v, %s asks for %v", dir, name, t.Shape, configFile, shapeOf(p))
+		}
+	}
+	return nil
+}
+
+func (l *Loaded) fill(dir string, w *weightSet) error {
+	for _, p := range l.Model.Params() {
+		f, name, ok := w.find(p.Name)
+		if !ok {
 			l.Missing = append(l.Missing, p.Name)
 			continue
 		}
@@ -111,10 +132,10 @@ func ignored(name string) bool {
 		strings.HasSuffix(name, ".attn.masked_bias")
 }
 
-// readConfig reads a config.json. Keys it lacks have the values transformers
+// ReadConfig reads a config.json. Keys it lacks have the values transformers
 // gives them, and keys it has beyond model.Config's are of no matter to the
 // tensors.
-func readConfig(path string) (model.Config, error) {
+func ReadConfig(path string) (model.Config, error) {
 	data, err := readBounded(path)
 	if err != nil {
 		return model.Config{}, err
@@ -126,7 +147,31 @@ func readConfig(path string) (model.Config, error) {
 	if err := c.Validate(); err != nil {
 		return model.Config{}, fmt.Errorf("reading %s: %w", path, err)
 	}
+	if err := checkVariants(data); err != nil {
+		return model.Config{}, fmt.Errorf("reading %s: %w", path, err)
+	}
 	return c, nil
+}
+
+// checkVariants refuses settings under which transformers computes something else
+// from the same tensors.
+func checkVariants(data []byte) error {
+	keys := map[string]any{}
+	if err := json.Unmarshal(data, &keys); err != nil {
+		return err
+	}
+	for _, k := range []struct {
+		key  string
+		want bool
+	}{
+		{"tie_word_embeddings", true}, {"is_decoder", false}, {"add_cross_attention", false}, {"is_encoder_decoder", false},
+		{"scale_attn_weights", true}, {"scale_attn_by_inverse_layer_idx", false},
+	} {
+		if v, ok := keys[k.key]; ok && v != nil && v != k.want {
+			return fmt.Errorf("%s %v: %w: only %t is known", k.key, v, model.ErrConfig, k.want)
+		}
+	}
+	return nil
 }
 
 func readBounded(path string) ([]byte, error) {
@@ -159,10 +204,15 @@ func openWeights(dir string) (_ *weightSet, err error) {
 		}
 	}()
 	names := []string{weightsFile}
+	var index map[string]string
 	if _, err := os.Stat(filepath.Join(dir, weightsFile)); errors.Is(err, fs.ErrNotExist) {
-		if names, err = shardNames(filepath.Join(dir, indexFile)); err != nil {
+		if index, err = readIndex(filepath.Join(dir, indexFile)); err != nil {
+			if _, pickled := os.Stat(filepath.Join(dir, pickleFile)); pickled == nil && errors.Is(err, fs.ErrNotExist) {
+				return nil, fmt.Errorf("opening %s: it has only %s, a pickle, which runs what it holds: save it with safe_serialization=True", dir, pickleFile)
+			}
 			return nil, err
 		}
+		names = slices.Compact(slices.Sorted(maps.Values(index)))
 	}
 	for _, name := range names {
 		f, err := safetensors.Open(filepath.Join(dir, name))
@@ -177,11 +227,16 @@ func openWeights(dir string) (_ *weightSet, err error) {
 			w.where[t.Name] = f
 		}
 	}
+	for _, name := range slices.Sorted(maps.Keys(index)) {
+		if f := w.where[name]; f == nil || filepath.Base(f.Path()) != index[name] {
+			return nil, fmt.Errorf("opening %s: %s says that tensor %q is in %s, and it is not", dir, indexFile, name, index[name])
+		}
+	}
 	return w, nil
 }
 
-// shardNames reads the names of the files that a sharded model lies in.
-func shardNames(path string) ([]string, error) {
+// readIndex reads which file each tensor of a sharded model lies in.
+func readIndex(path string) (map[string]string, error) {
 	data, err := readBounded(path)
 	if err != nil {
 		return nil, err
@@ -192,14 +247,15 @@ func shardNames(path string) ([]string, error) {
 	if err := json.Unmarshal(data, &index); err != nil {
 		return nil, fmt.Errorf("reading %s: %w", path, err)
 	}
-	names := slices.Sorted(maps.Values(index.WeightMap))
-	names = slices.Compact(names)
-	for _, name := range names {
+	if len(index.WeightMap) == 0 {
+		return nil, fmt.Errorf("reading %s: its weight_map names no tensor", path)
+	}
+	for _, name := range index.WeightMap {
 		if name != filepath.Base(name) || !filepath.IsLocal(name) {
 			return nil, fmt.Errorf("reading %s: the file %q lies outside the model's directory", path, name)
 		}
 	}
-	return names, nil
+	return index.WeightMap, nil
 }
 
 // find returns the file that holds the tensor a parameter is called, under that
@@ -212,8 +268,11 @@ func (w *weightSet) find(name string) (*safetensors.File, string, bool) {
 			names = append(names, bare)
 		}
 	}
-	if name == "cls.predictions.bias" {
+	switch name {
+	case "cls.predictions.bias":
 		names = append(names, "cls.predictions.decoder.bias")
+	case "lm_head.bias":
+		names = append(names, "lm_head.decoder.bias")
 	}
 	for _, n := range names {
 		old := strings.NewReplacer("LayerNorm.weight", "LayerNorm.gamma", "LayerNorm.bias", "LayerNorm.beta").Replace(n)

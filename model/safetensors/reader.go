@@ -75,6 +75,9 @@ func readHeader(r io.ReaderAt, size int64) ([]byte, error) {
 	return header, nil
 }
 
+// Path returns the path the file was opened at.
+func (f *File) Path() string { return f.path }
+
 // Close closes the file.
 func (f *File) Close() error { return f.f.Close() }
 
