@@ -30,6 +30,7 @@ func (m *Model) dropout(key *counter.Key, layer, place int) kernel.Dropout {
 // losses runs the trunk and the heads the batch has labels for.
 func (m *Model) losses(b *masking.Batch, s Scales, dropout *counter.Key) Loss {
 	m.makePlan(b, b.PairLabels != nil)
+	m.tokenLosses, m.tokenHits = nil, nil
 	x := m.trunk(b, m.plan.keep, dropout)
 	var l Loss
 	if len(b.PairLabels) > 0 {
@@ -40,6 +41,7 @@ func (m *Model) losses(b *masking.Batch, s Scales, dropout *counter.Key) Loss {
 	if len(b.Predict) > 0 {
 		y := m.transformed(x)
 		losses, hits := m.tape.VocabLoss(y, m.w.word, m.w.decoderBias, b.Labels, s.Token)
+		m.tokenLosses, m.tokenHits = losses, hits
 		l.TokenSum, l.TokenHits = total(losses, hits)
 		l.Tokens = len(b.Labels)
 	}

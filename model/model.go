@@ -29,6 +29,9 @@ type Model struct {
 	pool   *kernel.Pool
 	tape   *tensor.Tape
 	plan   plan
+	// Of the last batch that had predictions.
+	tokenLosses []float32
+	tokenHits   []bool
 }
 
 var activations = map[string]kernel.Activation{
@@ -103,6 +106,15 @@ func (m *Model) Gradients(b *masking.Batch, s Scales, dropout counter.Key) (Loss
 	m.tape.Backward()
 	return loss, nil
 }
+
+// TokenLosses returns the cross-entropy of each predicted position of the batch that
+// Gradients or Evaluate was last given, and whether no token is more probable there
+// than the label. The slices are used again by the next call.
+func (m *Model) TokenLosses() (losses []float32, hits []bool) { return m.tokenLosses, m.tokenHits }
+
+// Check returns the error that training on the batch would give: nil,
+// ErrNoTargets or a *BatchError.
+func (m *Model) Check(b *masking.Batch) error { return m.check(b, true) }
 
 // Evaluate returns the losses of a batch without dropout. Errors are as
 // Gradients'.

@@ -3,6 +3,7 @@ package pipelines
 import (
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"reflect"
 	"slices"
@@ -17,7 +18,7 @@ import (
 	"github.com/tributary-ml/tributary/masking"
 	"github.com/tributary-ml/tributary/mixer"
 	"github.com/tributary-ml/tributary/mixer/names"
-	"github.com/tributary-ml/tributary/model"
+	"github.com/tributary-ml/tributary/trainer"
 )
 
 // maxConfig bounds an experiment's file.
@@ -114,8 +115,11 @@ type ShardsSection struct {
 
 // TrainSection is the training run.
 type TrainSection struct {
-	Run        string    `yaml:"run"`
+	Run string `yaml:"run"`
+	// Model is one of model.Presets or the path of a config.json, and Init, unless
+	// empty, a model directory whose shape and weights the run begins from.
 	Model      string    `yaml:"model"`
+	Init       string    `yaml:"init"`
 	Mix        []MixTask `yaml:"mix"`
 	Steps      int64     `yaml:"steps"`
 	Seed       uint64    `yaml:"seed"`
@@ -124,10 +128,36 @@ type TrainSection struct {
 	MicroBatch int       `yaml:"micro_batch"`
 	LR         float64   `yaml:"lr"`
 	// Warmup is a number of steps; a hundredth of Steps when it is 0.
-	Warmup   int64   `yaml:"warmup"`
-	Schedule string  `yaml:"schedule"`
-	Decay    float64 `yaml:"weight_decay"`
-	Clip     float64 `yaml:"clip"`
+	Warmup   int64  `yaml:"warmup"`
+	Schedule string `yaml:"schedule"`
+	// Cooldown is how many steps the schedule wsd falls over (a fifth of Steps when it
+	// is 0) and Final the share of LR that the rate ends at.
+	Cooldown int64   `yaml:"cooldown"`
+	Final    float64 `yaml:"final_lr"`
+	// Optimizer is one of trainer.Optimizers; the family's own when empty. Beta1,
+	// Beta2 and Epsilon are its own where they are 0.
+	Optimizer string  `yaml:"optimizer"`
+	Beta1     float64 `yaml:"beta1"`
+	Beta2     float64 `yaml:"beta2"`
+	Epsilon   float64 `yaml:"epsilon"`
+	Decay     float64 `yaml:"weight_decay"`
+	Clip      float64 `yaml:"clip"`
+	// Spike skips a step whose gradient is so many times the running mean's; 0: none.
+	// MaxSkips and MaxRollbacks are as in trainer.Config.
+	Spike        float64 `yaml:"spike"`
+	MaxSkips     int     `yaml:"max_skips"`
+	MaxRollbacks int     `yaml:"max_rollbacks"`
+	// EMA is the decay of the running mean of the weights that is evaluated and
+	// exported; 0: none.
+	EMA float64 `yaml:"ema"`
+	// Budget is the time the run takes, in place of Steps.
+	Budget Duration `yaml:"budget"`
+	// The batches grow from BatchFrom sequences over BatchSteps steps, the sequences
+	// from LengthFrom tokens over LengthSteps; 0: they do not.
+	BatchFrom   int   `yaml:"batch_from"`
+	BatchSteps  int64 `yaml:"batch_steps"`
+	LengthFrom  int   `yaml:"seq_len_from"`
+	LengthSteps int64 `yaml:"seq_len_steps"`
 	// Heldout is the share of the documents that is never trained on.
 	Heldout         float64  `yaml:"heldout"`
 	EvalEvery       int64    `yaml:"eval_every"`
@@ -136,7 +166,12 @@ type TrainSection struct {
 	CheckpointEvery int64    `yaml:"checkpoint_every"`
 	CheckpointTime  Duration `yaml:"checkpoint_interval"`
 	KeepCheckpoints int      `yaml:"keep_checkpoints"`
-	// Dropout is the share of activations that are dropped in training.
+	KeepEvery       int64    `yaml:"keep_every"`
+	KeepBest        bool     `yaml:"keep_best"`
+	// Profile times every operation.
+	Profile bool `yaml:"profile"`
+	// Dropout is the share of activations that are dropped in training; OwnDropout
+	// leaves what the model's configuration says.
 	Dropout float64 `yaml:"dropout"`
 	// Stream holds what of the stream of batches is seldom set.
 	Stream StreamSection `yaml:"stream"`
@@ -150,8 +185,9 @@ func (c *TrainSection) setDefaults() { *c = DefaultTrainSection() }
 func DefaultTrainSection() TrainSection {
 	return TrainSection{
 		Run: "first", Model: "bert-mini", Steps: 1000, Seed: 1, SeqLen: DefaultSeqLen, Batch: DefaultBatchSize,
-		LR: 1e-4, Schedule: "linear", Decay: 0.01, Clip: 1, Heldout: DefaultHeldoutFraction,
-		EvalBatches: 20, LogEvery: 20, Dropout: 0.1, CheckpointTime: Duration(10 * time.Minute), KeepCheckpoints: 2,
+		LR: 1e-4, Decay: 0.01, Clip: 1, Heldout: DefaultHeldoutFraction,
+		EvalBatches: 20, LogEvery: 20, Dropout: OwnDropout, CheckpointTime: Duration(10 * time.Minute), KeepCheckpoints: 2,
+		MaxSkips: 20, MaxRollbacks: 2,
 	}
 }
 
@@ -327,8 +363,18 @@ func checkTrain(told func(path, format string, args ...any), t *TrainSection, so
 	if err := checkName(t.Run); err != nil {
 		bad("train.run", "%v", err)
 	}
-	oneOf(bad, "train.model", t.Model, model.Presets())
-	oneOf(bad, "train.schedule", t.Schedule, schedules)
+	if err := CheckModel(t.Model); err != nil {
+		bad("train.model", "%v", err)
+	}
+	if t.Schedule != "" {
+		oneOf(bad, "train.schedule", t.Schedule, trainer.Schedules())
+	}
+	if t.Optimizer != "" {
+		oneOf(bad, "train.optimizer", t.Optimizer, trainer.Optimizers())
+	}
+	if err := t.ramp().Check(t.Batch, t.SeqLen); err != nil {
+		bad("train", "%v", err)
+	}
 	if len(t.Mix) == 0 {
 		bad("train.mix", "name at least one task")
 	}
@@ -368,7 +414,8 @@ func checkTrain(told func(path, format string, args ...any), t *TrainSection, so
 		key         string
 		value, want float64
 	}{
-		{"steps", float64(t.Steps), 1}, {"seq_len", float64(t.SeqLen), 8}, {"batch", float64(t.Batch), 1},
+		{"max_skips", float64(t.MaxSkips), 1}, {"max_rollbacks", float64(t.MaxRollbacks), 0}, {"keep_every", float64(t.KeepEvery), 0},
+		{"cooldown", float64(t.Cooldown), 0}, {"seq_len", float64(t.SeqLen), 8}, {"batch", float64(t.Batch), 1},
 		{"micro_batch", float64(t.MicroBatch), 0}, {"warmup", float64(t.Warmup), 0}, {"weight_decay", t.Decay, 0}, {"clip", t.Clip, 0},
 		{"eval_every", float64(t.EvalEvery), 0}, {"eval_batches", float64(t.EvalBatches), 1}, {"log_every", float64(t.LogEvery), 1},
 		{"checkpoint_every", float64(t.CheckpointEvery), 0}, {"keep_checkpoints", float64(t.KeepCheckpoints), 1},
@@ -380,11 +427,14 @@ func checkTrain(told func(path, format string, args ...any), t *TrainSection, so
 	for i, c := range t.AllowChange {
 		oneOf(bad, fmt.Sprintf("train.allow_change.%d", i), c, changes)
 	}
-	if !(t.Dropout >= 0 && t.Dropout < 1) {
-		bad("train.dropout", "want a share from 0 up to 1")
+	if !(t.Dropout >= 0 && t.Dropout < 1) && t.Dropout != OwnDropout {
+		bad("train.dropout", "want a share from 0 up to 1, or %d for the model's own", OwnDropout)
 	}
-	if !(t.LR > 0) {
-		bad("train.lr", "want a number above 0")
+	if !(t.LR > 0) || math.IsInf(t.LR, 0) {
+		bad("train.lr", "want a finite number above 0")
+	}
+	if t.Steps < 1 && t.Budget == 0 {
+		bad("train.steps", "want at least 1")
 	}
 	if !(t.Heldout >= 0 && t.Heldout < 1) {
 		bad("train.heldout", "want a share from 0 up to 1")

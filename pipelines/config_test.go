@@ -75,7 +75,7 @@ func TestProblemsNameFileLineAndColumn(t *testing.T) {
 		{"time", source + "train: {checkpoint_interval: soon, mix: [{task: wiki}]}\n", `x.yaml:2:30: train.checkpoint_interval: "soon" is no length of time: want one like 90s, 10m or 1h30m`},
 		{"kind", "sources: {wiki: {ingest: {kind: wikki, from: [w.xml]}}}\n", `x.yaml:1:33: sources.wiki.ingest.kind: unknown "wikki"; did you mean "wiki"?`},
 		{"task", source + "train: {mix: [{task: wikki}]}\n", `x.yaml:2:22: train.mix.0.task: unknown "wikki"; did you mean "wiki"?`},
-		{"model", source + "train: {model: bert-tinny, mix: [{task: wiki}]}\n", `x.yaml:2:16: train.model: unknown "bert-tinny"; did you mean "bert-tiny"?`},
+		{"model", source + "train: {model: bert-tinny, mix: [{task: wiki}]}\n", `x.yaml:2:16: train.model: there is no model "bert-tinny"; did you mean bert-tiny?`},
 		{"objective", source + "train: {mix: [{task: wiki, objective: brt}]}\n", `x.yaml:2:39: train.mix.0.objective: unknown "brt"; did you mean "bert"?`},
 		{"threshold", source + "dedup: {minhash: {threshold: 1.5}}\n", `x.yaml:2:30: dedup.minhash.threshold: want a number above 0 and at most 1`},
 		{"unverified", source + "dedup: {minhash: {verify: false}}\n", `x.yaml:2:27: dedup.minhash.verify: marks are always verified against the document that stays; leave it out`},

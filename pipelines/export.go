@@ -20,7 +20,7 @@ type ExportReport struct {
 // Export writes the model of a run's latest whole checkpoint to dir, in the layout
 // that Hugging Face transformers opens. The tokenizer is looked up under the data
 // root and must be the one the run was trained with.
-func Export(ctx context.Context, dataDir, run, dir string, jobs int, log *slog.Logger) (*ExportReport, error) {
+func Export(ctx context.Context, dataDir, run, dir string, shardBytes int64, jobs int, log *slog.Logger) (*ExportReport, error) {
 	m, state, err := trainer.OpenRun(run, model.Options{Jobs: jobs}, func(err error) {
 		log.Warn("a damaged checkpoint was passed over", "error", err)
 	})
@@ -38,7 +38,7 @@ func Export(ctx context.Context, dataDir, run, dir string, jobs int, log *slog.L
 	if t.Digest() != state.Lineage.TokenizerDigest {
 		return nil, fmt.Errorf("exporting %s: tokenizer %s under %s is not the one it was trained with", run, state.Lineage.Tokenizer, dataDir)
 	}
-	if err := trainer.Export(dir, trainer.Exported{Name: filepath.Base(run), Model: m, Tokenizer: t, State: state}); err != nil {
+	if err := trainer.Export(dir, trainer.Exported{Name: filepath.Base(run), Model: m, Tokenizer: t, State: state, ShardBytes: shardBytes}); err != nil {
 		return nil, fmt.Errorf("exporting %s: %w", run, err)
 	}
 	digest, err := manifestDigest(dir)

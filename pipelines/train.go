@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -20,9 +21,6 @@ import (
 	"github.com/tributary-ml/tributary/trainer"
 )
 
-// schedules are the courses of the learning rate that have a name.
-var schedules = []string{trainer.Linear, trainer.BERTLinear, trainer.Cosine, trainer.InverseSqrt, trainer.WSD, trainer.Constant}
-
 // changes are what a run may change when it goes on (trainer.Config.AllowChange).
 var changes = []string{"mix", "objective", "data", "batch", "steps", "schedule", "optimizer", "seed", "micro-batch", "evaluation"}
 
@@ -32,6 +30,13 @@ type TrainConfig struct {
 	// the shards' tokenizer, the only one of the data root when empty.
 	Data, Runs, Tokenizer string
 	TrainSection
+	// Listen, unless empty, is the address at which Prometheus finds the figures, and
+	// Token what it has to show there; see trainer.Monitor.
+	Listen, Token string
+	// longest is the longest sequence of all stages.
+	longest int
+	// Plan says what the run would take and trains nothing.
+	Plan  bool
 	Jobs  int
 	Meter *progress.Meter
 	Log   *slog.Logger
@@ -55,21 +60,28 @@ type TrainReport struct {
 	Tokens  int64 `json:"tokens"`
 	Targets int64 `json:"targets"`
 	// ResumedAt is the step this process went on from.
-	ResumedAt int64             `json:"resumed_at"`
-	Train     *trainer.Figures  `json:"train,omitempty"`
-	Heldout   *trainer.Heldout  `json:"heldout,omitempty"`
-	Baseline  *trainer.Baseline `json:"baseline,omitempty"`
-	Timing    trainer.Timing    `json:"timing"`
+	ResumedAt int64 `json:"resumed_at"`
+	// Plan is what the run was foreseen to take, and Profile where its time went, when
+	// either was asked for.
+	Plan     *trainer.Plan     `json:"plan,omitempty"`
+	Profile  string            `json:"profile,omitempty"`
+	Train    *trainer.Figures  `json:"train,omitempty"`
+	Heldout  *trainer.Heldout  `json:"heldout,omitempty"`
+	Baseline *trainer.Baseline `json:"baseline,omitempty"`
+	Timing   trainer.Timing    `json:"timing"`
 }
 
 // Summary is the report in a few lines.
 func (r *TrainReport) Summary() []string {
+	if r.Plan != nil {
+		return r.Plan.Lines()
+	}
 	out := []string{fmt.Sprintf("%s, %d weights: %d steps, %d tokens", r.Model, r.Parameters, r.Steps, r.Tokens)}
-	if r.Timing.Seconds > 0 {
-		out = append(out, fmt.Sprintf("%.0f s at %.0f tokens/s, %.1f %% of it waiting for batches", r.Timing.Seconds, r.Timing.TokensPerSecond, 100*r.Timing.WaitShare))
+	if t := r.Timing; t.Seconds > 0 {
+		out = append(out, fmt.Sprintf("%.0f s at %.0f tokens/s, %.1f %% of it waiting for batches, MFU %.1f %%", t.Seconds, t.TokensPerSecond, 100*t.WaitShare, 100*t.MFU))
 	}
 	if h := r.Heldout; h != nil {
-		line := fmt.Sprintf("held-out masked-token loss %.3f, accuracy %.3f", h.All.TokenLoss, h.All.TokenAccuracy)
+		line := fmt.Sprintf("held-out token loss %.3f, perplexity %.2f, accuracy %.3f", h.All.TokenLoss, math.Exp(h.All.TokenLoss), h.All.TokenAccuracy)
 		if b := r.Baseline; b != nil {
 			line += fmt.Sprintf(" (by frequency alone %.3f and %.3f)", b.UnigramLoss, b.UnigramAccuracy)
 		}
@@ -102,11 +114,12 @@ func Train(ctx context.Context, cfg TrainConfig) (*TrainReport, error) {
 	if err := cfg.Stream.Apply(&stream); err != nil {
 		return nil, err
 	}
-	batches, err := OpenBatches(ctx, stream)
+	cfg.longest = stream.longest()
+	batches, train, closeAll, err := cfg.openTraining(ctx, stream)
 	if err != nil {
 		return nil, err
 	}
-	defer batches.Close()
+	defer closeAll()
 	heldout, err := openHeldout(ctx, stream, cfg.Log)
 	if err != nil {
 		return nil, err
@@ -116,25 +129,36 @@ func Train(ctx context.Context, cfg TrainConfig) (*TrainReport, error) {
 		defer heldout.Close()
 		evaluation = trainer.Whole(heldout)
 	}
-	shape, err := model.Preset(cfg.Model, batches.Tokenizer.VocabSize())
+	plan, err := cfg.plan(ctx, batches, train)
 	if err != nil {
 		return nil, err
 	}
-	shape.HiddenDropoutProb, shape.AttentionProbsDropoutProb = cfg.Dropout, cfg.Dropout
-	shape.MaxPositionEmbeddings = max(shape.MaxPositionEmbeddings, stream.longest())
-	if pad := batches.Tokenizer.Specials().Pad; pad >= 0 {
-		shape.PadTokenID = int(pad)
+	if cfg.Plan {
+		return &TrainReport{Run: cfg.Run, Model: cfg.Model, Mix: mix.String(), Parameters: plan.Parameters, Plan: plan}, nil
 	}
-	m, err := model.New(shape, model.Options{Seed: cfg.Seed, Jobs: cfg.Jobs})
+	if err := plan.Fits(); err != nil {
+		return nil, err
+	}
+	m, begun, err := cfg.openModel(batches.Tokenizer)
 	if err != nil {
 		return nil, err
 	}
 	defer m.Close()
-	run, err := cfg.trainer(batches, shape)
+	if err := checkFirst(ctx, m, batches.Stream); err != nil {
+		return nil, err
+	}
+	run, err := cfg.trainer(batches, m.Config())
 	if err != nil {
 		return nil, err
 	}
-	result, err := trainer.Run(ctx, run, m, trainer.Whole(batches), evaluation)
+	run.Lineage.Init, run.Lineage.Ramp = begun, cfg.ramp().String()
+	run.Roofline = trainer.MeasureRoofline(m.Pool(), rooflineTime)
+	stop, err := cfg.serve(ctx, &run)
+	if err != nil {
+		return nil, err
+	}
+	result, err := trainer.Run(ctx, run, m, train, evaluation)
+	stop()
 	if err != nil {
 		return nil, err
 	}
@@ -142,6 +166,12 @@ func Train(ctx context.Context, cfg TrainConfig) (*TrainReport, error) {
 		Run: cfg.Run, Dir: run.Dir, Export: filepath.Join(run.Dir, "model"), Model: cfg.Model, Mix: mix.String(),
 		Steps: result.State.Step, Tokens: result.State.Tokens, Targets: result.State.Targets, ResumedAt: result.ResumedAt,
 		Train: result.State.Train, Heldout: result.State.Heldout, Baseline: result.State.Baseline, Timing: result.Timing,
+	}
+	if cfg.Init != "" {
+		report.Model = cfg.Init
+	}
+	if cfg.Profile {
+		report.Profile = filepath.Join(run.Dir, trainer.ProfileFile)
 	}
 	for _, p := range m.Params() {
 		report.Parameters += int64(len(p.Data))
@@ -179,19 +209,25 @@ func openHeldout(ctx context.Context, stream BatchConfig, log *slog.Logger) (*Ba
 
 // trainer is the run as the trainer takes it.
 func (c *TrainConfig) trainer(batches *Batches, shape model.Config) (trainer.Config, error) {
-	run := trainer.Default(filepath.Join(c.Runs, c.Run), c.Steps)
-	run.Seed, run.MicroBatch = c.Seed, c.MicroBatch
-	run.Optimizer.LR, run.Optimizer.Decay, run.Optimizer.Clip = c.LR, c.Decay, c.Clip
-	run.Schedule.Kind = c.Schedule
-	if c.Warmup > 0 {
-		run.Schedule.Warmup = c.Warmup
+	steps := c.Steps
+	if c.Budget > 0 {
+		steps = 0
 	}
+	run := trainer.Default(filepath.Join(c.Runs, c.Run), steps)
+	run.Seed, run.MicroBatch = c.Seed, c.MicroBatch
+	run.Optimizer = c.optimizer(shape)
+	run.Schedule = c.schedule()
 	run.Evaluation.Batches = c.EvalBatches
 	if c.EvalEvery > 0 {
 		run.Evaluation.Every = c.EvalEvery
 	}
 	run.LogEvery = c.LogEvery
-	run.Checkpoint = trainer.Checkpointing{Every: c.CheckpointEvery, Interval: time.Duration(c.CheckpointTime), Keep: c.KeepCheckpoints}
+	run.Checkpoint = trainer.Checkpointing{
+		Every: c.CheckpointEvery, Interval: time.Duration(c.CheckpointTime),
+		Keep: c.KeepCheckpoints, KeepEvery: c.KeepEvery, KeepBest: c.KeepBest,
+	}
+	run.EMA, run.Budget, run.Profile = c.EMA, time.Duration(c.Budget), c.Profile
+	run.MaxSkips, run.MaxRollbacks = c.MaxSkips, c.MaxRollbacks
 	run.AllowChange, run.Meter, run.Log = c.AllowChange, c.Meter, c.Log
 	run.VocabSize = batches.Tokenizer.VocabSize()
 	for id := range int32(run.VocabSize) {
@@ -207,7 +243,7 @@ func (c *TrainConfig) trainer(batches *Batches, shape model.Config) (trainer.Con
 	run.Lineage = trainer.Lineage{
 		Model: raw, Tokenizer: batches.TokenizerName, TokenizerDigest: batches.Tokenizer.Digest(),
 		Mix: strings.TrimSuffix(options.Mix.String()+"; "+c.Stream.String(), "; "), Objective: batches.Objective().Name(), Data: map[string]string{},
-		Sequences: options.BatchSize, Length: options.SeqLen,
+		Sequences: c.Batch, Length: options.SeqLen,
 	}
 	for _, component := range options.Mix {
 		digest, err := sourceDigest(c.Data, component.Name, batches.TokenizerName)
@@ -217,6 +253,51 @@ func (c *TrainConfig) trainer(batches *Batches, shape model.Config) (trainer.Con
 		run.Lineage.Data[component.Name] = digest
 	}
 	return run, nil
+}
+
+// optimizer is the optimiser of a run, with the constants that were not given those
+// of its kind.
+func (c *TrainSection) optimizer(shape model.Config) trainer.Optimizer {
+	kind := c.Optimizer
+	if kind == "" {
+		if kind = trainer.BERT; shape.Causal() {
+			kind = trainer.AdamW
+		}
+	}
+	o := trainer.DefaultOptimizer(kind, c.LR)
+	o.Decay, o.Clip = c.Decay, c.Clip
+	for _, given := range []struct {
+		value float64
+		to    *float64
+	}{{c.Beta1, &o.Beta1}, {c.Beta2, &o.Beta2}, {c.Epsilon, &o.Epsilon}, {c.Spike, &o.Spike}} {
+		if given.value != 0 {
+			*given.to = given.value
+		}
+	}
+	return o
+}
+
+// schedule is the course of a run's learning rate.
+func (c *TrainSection) schedule() trainer.Schedule {
+	s := trainer.Schedule{Kind: c.Schedule, Warmup: c.Warmup, Final: c.Final}
+	if c.Budget > 0 && s.Kind == "" {
+		s.Kind = trainer.OneCycle
+	}
+	if s.Kind == "" {
+		s.Kind = trainer.Linear
+	}
+	if s.Kind == trainer.OneCycle || c.Budget > 0 {
+		return s
+	}
+	if s.Warmup == 0 {
+		s.Warmup = c.Steps / 100
+	}
+	if s.Kind == trainer.WSD {
+		if s.Cooldown = c.Cooldown; s.Cooldown == 0 {
+			s.Cooldown = (c.Steps - s.Warmup) / 5
+		}
+	}
+	return s
 }
 
 // sourceDigest is the hash of what a source gives to a run: its shards and the
@@ -292,6 +373,7 @@ func trainStage(cfg *Config, opts Options) stage {
 	// What does not change the weights is no part of the key.
 	keyed := section
 	keyed.CheckpointEvery, keyed.CheckpointTime, keyed.KeepCheckpoints, keyed.AllowChange = 0, 0, 0, nil
+	keyed.KeepEvery, keyed.KeepBest, keyed.Profile = 0, false, false
 	return stage{
 		name:   "train",
 		inputs: []string{"shards"},

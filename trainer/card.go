@@ -43,14 +43,22 @@ func card(e *Exported) []byte {
 	}
 	row("mix", code(l.Mix))
 	row("objective", code(l.Objective))
-	row("steps", fmt.Sprintf("%d of %d (%d updates, %d skipped)", s.Step, r.Steps, s.Updates, s.Skipped))
+	steps := fmt.Sprintf("%d of %d", s.Step, r.Steps)
+	if r.Budget > 0 {
+		steps = fmt.Sprintf("%d in %v", s.Step, r.Budget)
+	}
+	row("steps", fmt.Sprintf("%s (%d updates, %d skipped, %d rollbacks)", steps, s.Updates, s.Skipped, s.Rollbacks))
 	if l.Sequences > 0 {
-		row("batch", fmt.Sprintf("%d sequences of at most %d tokens", l.Sequences, l.Length))
+		row("batch", strings.TrimSpace(fmt.Sprintf("%d sequences of at most %d tokens %s", l.Sequences, l.Length, l.Ramp)))
 	}
 	row("seen", fmt.Sprintf("%d sequences, %d tokens, %d predictions", s.Sequences, s.Tokens, s.Targets))
 	o := r.Optimizer
-	row("optimiser", fmt.Sprintf("AdamW, learning rate %g, betas %g and %g, epsilon %g, decay %g, clip %g, bias correction %t",
-		o.LR, o.Beta1, o.Beta2, o.Epsilon, o.Decay, o.Clip, o.BiasCorrection))
+	row("optimiser", fmt.Sprintf("%s, learning rate %g, betas %g and %g, epsilon %g, decay %g, clip %g",
+		o.Kind, o.LR, o.Beta1, o.Beta2, o.Epsilon, o.Decay, o.Clip))
+	if r.EMA > 0 {
+		row("weights", fmt.Sprintf("their running mean, of decay %g", r.EMA))
+	}
+	row("began from", code(l.Init))
 	row("schedule", fmt.Sprintf("%s, %d steps of warm-up", r.Schedule.Kind, r.Schedule.Warmup))
 	row("seed", fmt.Sprint(r.Seed))
 	row("tokenizer", l.Tokenizer)

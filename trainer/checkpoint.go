@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/tributary-ml/tributary/ingest/store"
@@ -39,6 +40,14 @@ type State struct {
 	SkippedInRow int   `json:"skipped_in_row"`
 	// NormMean is the running mean of the gradient's norm.
 	NormMean float64 `json:"norm_mean"`
+	// Shift is how many batches rollbacks have passed over: step n reads batch n plus
+	// Shift. Rollbacks counts them.
+	Shift     int64 `json:"shift,omitempty"`
+	Rollbacks int   `json:"rollbacks,omitempty"`
+	// Fraction is the part of a wall-clock budget that was spent.
+	Fraction float64 `json:"fraction,omitempty"`
+	// Best is the evaluation of the lowest loss.
+	Best *Best `json:"best,omitempty"`
 	// Sequences, Tokens and Targets count what the model has seen, and SourceTokens
 	// the tokens of each source.
 	Sequences    int64            `json:"sequences"`
@@ -60,12 +69,18 @@ type State struct {
 	Recipe  recipe  `json:"recipe"`
 }
 
+// Best is the held-out evaluation of the lowest loss so far.
+type Best struct {
+	Step int64   `json:"step"`
+	Loss float64 `json:"loss"`
+}
+
 // checkpointDir returns the directory of the checkpoints of the run in dir.
 func checkpointDir(dir string) string { return filepath.Join(dir, "checkpoints") }
 
 // writeCheckpoint writes the checkpoint of state s, whole or not at all, and
-// removes all but the latest keep. It returns the checkpoint's directory.
-func writeCheckpoint(dir string, s *State, params []*model.Param, opt *adamw, keep int) (string, error) {
+// removes those that the rules do not keep. It returns the checkpoint's directory.
+func writeCheckpoint(dir string, s *State, params []*model.Param, opt *optimizer, keep Checkpointing) (string, error) {
 	root := checkpointDir(dir)
 	path := filepath.Join(root, fmt.Sprintf("%s%09d", checkpointPrefix, s.Step))
 	d, err := store.CreateDirectory(path)
@@ -100,21 +115,35 @@ func writeCheckpoint(dir string, s *State, params []*model.Param, opt *adamw, ke
 	if err := d.Commit(); err != nil {
 		return "", err
 	}
-	return path, prune(root, keep)
+	return path, prune(root, keep, s.Best)
 }
 
-// prune removes all checkpoints but the latest keep.
-func prune(root string, keep int) error {
+// prune removes the checkpoints that no rule keeps: the latest ones, those of every
+// so many steps, and the best.
+func prune(root string, keep Checkpointing, best *Best) error {
 	names, err := checkpoints(root)
 	if err != nil {
 		return err
 	}
-	for _, name := range names[min(keep, len(names)):] {
+	for i, name := range names {
+		step := stepOf(name)
+		if i < keep.Keep || keep.KeepEvery > 0 && step%keep.KeepEvery == 0 || keep.KeepBest && best != nil && step == best.Step {
+			continue
+		}
 		if err := os.RemoveAll(filepath.Join(root, name)); err != nil {
 			return fmt.Errorf("removing an old checkpoint: %w", err)
 		}
 	}
 	return nil
+}
+
+// stepOf returns the step of the checkpoint of a name.
+func stepOf(name string) int64 {
+	step, err := strconv.ParseInt(strings.TrimPrefix(name, checkpointPrefix), 10, 64)
+	if err != nil {
+		return -1 // a number beyond all steps
+	}
+	return step
 }
 
 // checkpoints returns the names of the checkpoints in root, the latest first.
@@ -147,7 +176,7 @@ func checkpoints(root string) ([]string, error) {
 // is taken; when all are damaged that is an error, for no run may lose its work
 // in silence. It returns nil when there is none, and a *MismatchError when the
 // checkpoint is another run's.
-func readCheckpoint(c *Config, params []*model.Param, opt *adamw, damaged func(error)) (*State, string, error) {
+func readCheckpoint(c *Config, params []*model.Param, opt *optimizer, damaged func(error)) (*State, string, error) {
 	root := checkpointDir(c.Dir)
 	if err := store.SweepDirectories(root); err != nil {
 		return nil, "", err
@@ -168,11 +197,8 @@ func readCheckpoint(c *Config, params []*model.Param, opt *adamw, damaged func(e
 		if diff := c.differences(s); len(diff) > 0 {
 			return nil, "", &MismatchError{path, diff}
 		}
-		if err := readWeights(filepath.Join(path, weightsFile), params); err != nil {
-			return nil, "", fmt.Errorf("loading the checkpoint %s: %w", path, err)
-		}
-		if err := readMoments(filepath.Join(path, momentsFile), params, opt); err != nil {
-			return nil, "", fmt.Errorf("loading the checkpoint %s: %w", path, err)
+		if err := readTensors(path, params, opt); err != nil {
+			return nil, "", err
 		}
 		return s, path, nil
 	}
@@ -180,6 +206,47 @@ func readCheckpoint(c *Config, params []*model.Param, opt *adamw, damaged func(e
 		return nil, "", fmt.Errorf("no checkpoint in %s is whole; delete them to train from the start: %w", root, errors.Join(causes...))
 	}
 	return nil, "", nil
+}
+
+// readTensors loads a checkpoint's weights and what the optimiser remembers.
+func readTensors(path string, params []*model.Param, opt *optimizer) error {
+	if err := readWeights(filepath.Join(path, weightsFile), params); err != nil {
+		return fmt.Errorf("loading the checkpoint %s: %w", path, err)
+	}
+	if err := readMoments(filepath.Join(path, momentsFile), params, opt); err != nil {
+		return fmt.Errorf("loading the checkpoint %s: %w", path, err)
+	}
+	return nil
+}
+
+// loadCheckpoint loads a checkpoint of the run that is going on.
+func loadCheckpoint(path string, params []*model.Param, opt *optimizer) (*State, error) {
+	s, err := verifiedState(path)
+	if err != nil {
+		return nil, err
+	}
+	return s, readTensors(path, params, opt)
+}
+
+// goodCheckpoint returns the latest whole checkpoint of the run in dir that was
+// written no later than before the step bad and not amid skipped steps; of those
+// of every so many steps, when every is not 0. It returns "" when there is none.
+func goodCheckpoint(dir string, bad, every int64) (string, error) {
+	root := checkpointDir(dir)
+	names, err := checkpoints(root)
+	if err != nil {
+		return "", err
+	}
+	for _, name := range names {
+		step := stepOf(name)
+		if step > bad || every > 0 && step%every != 0 {
+			continue
+		}
+		if s, err := verifiedState(filepath.Join(root, name)); err == nil && s.SkippedInRow == 0 {
+			return filepath.Join(root, name), nil
+		}
+	}
+	return "", nil
 }
 
 // verifiedState reads the state of a checkpoint whose files are those its
@@ -225,7 +292,7 @@ func parseState(data []byte) (*State, error) {
 		return nil, fmt.Errorf("%w: %w", ErrState, err)
 	}
 	if s.Step < 0 || s.Updates < 0 || s.Skipped < 0 || s.SkippedInRow < 0 || s.MetricsBytes < 0 || s.EventsBytes < 0 ||
-		s.Updates > s.Step || s.Window.Steps < 0 {
+		s.Updates > s.Step || s.Window.Steps < 0 || s.Shift < 0 || s.Shift > math.MaxInt64-s.Step || s.Rollbacks < 0 || !(s.Fraction >= 0) {
 		return nil, fmt.Errorf("%w: step %d with %d updates, %d steps skipped and metrics of %d and %d bytes",
 			ErrState, s.Step, s.Updates, s.Skipped, s.MetricsBytes, s.EventsBytes)
 	}
@@ -274,36 +341,45 @@ func readWeights(path string, params []*model.Param) error {
 	})
 }
 
-func writeMoments(path string, params []*model.Param, opt *adamw) (store.File, error) {
-	tensors := make([]safetensors.Tensor, 0, 2*len(params))
-	for _, p := range params {
-		for _, moment := range []string{"m.", "v."} {
-			tensors = append(tensors, safetensors.Tensor{Name: moment + p.Name, DType: safetensors.F32, Shape: shapeOf(p)})
-		}
-	}
+// writeMoments writes what the optimiser remembers, tensor by tensor.
+func writeMoments(path string, params []*model.Param, opt *optimizer) (store.File, error) {
+	var tensors []safetensors.Tensor
+	_ = opt.each(params, func(_ []float32, name string, shape []int64) error {
+		tensors = append(tensors, safetensors.Tensor{Name: name, DType: safetensors.F32, Shape: shape})
+		return nil
+	})
 	w, err := safetensors.Create(path, map[string]string{"format": "pt"}, tensors)
 	if err != nil {
 		return store.File{}, err
 	}
 	defer w.Abort()
-	for i, p := range params {
-		if err := errors.Join(w.Floats("m."+p.Name, opt.m[i]), w.Floats("v."+p.Name, opt.v[i])); err != nil {
-			return store.File{}, err
-		}
+	if err := opt.each(params, func(x []float32, name string, _ []int64) error { return w.Floats(name, x) }); err != nil {
+		return store.File{}, err
 	}
 	return w.Commit()
 }
 
-func readMoments(path string, params []*model.Param, opt *adamw) error {
-	return readExactly(path, 2*len(params), func(f *safetensors.File) error {
-		for i, p := range params {
-			err := errors.Join(readTensor(f, "m."+p.Name, shapeOf(p), opt.m[i]), readTensor(f, "v."+p.Name, shapeOf(p), opt.v[i]))
-			if err != nil {
+func readMoments(path string, params []*model.Param, opt *optimizer) error {
+	n := 0
+	_ = opt.each(params, func([]float32, string, []int64) error { n++; return nil })
+	return readExactly(path, n, func(f *safetensors.File) error {
+		return opt.each(params, func(x []float32, name string, shape []int64) error { return readTensor(f, name, shape, x) })
+	})
+}
+
+// each calls f for everything the optimiser remembers, in a fixed order.
+func (a *optimizer) each(params []*model.Param, f func(x []float32, name string, shape []int64) error) error {
+	for i, p := range params {
+		for _, s := range a.slots {
+			if s.data[i] == nil {
+				continue
+			}
+			if err := f(s.data[i], s.name+"."+p.Name, s.shape(i, p)); err != nil {
 				return err
 			}
 		}
-		return nil
-	})
+	}
+	return nil
 }
 
 // readExactly opens a file of exactly n tensors for read.

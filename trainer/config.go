@@ -57,9 +57,12 @@ func (w whole) Batch(ctx context.Context, step int64) (*masking.Batch, error) {
 	return w.Ranked.Batch(ctx, step, 0, 1)
 }
 
-// Optimizer holds the constants of Adam with decoupled weight decay. Decay is
-// not applied to biases and LayerNorm parameters.
+// Optimizer says how weights are stepped, with the constants of its kind: see
+// DefaultOptimizer. Decay is decoupled from the gradient, and not applied to biases
+// and LayerNorm parameters.
 type Optimizer struct {
+	// Kind is one of Optimizers.
+	Kind    string  `json:"kind"`
 	LR      float64 `json:"lr"`
 	Beta1   float64 `json:"beta1"`
 	Beta2   float64 `json:"beta2"`
@@ -67,8 +70,6 @@ type Optimizer struct {
 	Decay   float64 `json:"decay"`
 	// Clip bounds the global norm of the gradient; 0 means no bound.
 	Clip float64 `json:"clip"`
-	// BiasCorrection divides the moments by 1-Beta^t. BERT trains without.
-	BiasCorrection bool `json:"bias_correction"`
 	// Spike skips a step whose gradient's norm is more than Spike times its running
 	// mean; 0 means no step.
 	Spike float64 `json:"spike,omitempty"`
@@ -91,8 +92,12 @@ type Checkpointing struct {
 	// either has passed, at the end and when the run is interrupted. 0: never.
 	Every    int64
 	Interval time.Duration
-	// Keep is how many of the latest are kept.
-	Keep int
+	// Keep is how many of the latest are kept. Those of every KeepEvery steps are
+	// kept, too, when it is not 0, and with KeepBest that of the lowest held-out loss,
+	// which is then written whenever it falls.
+	Keep      int
+	KeepEvery int64
+	KeepBest  bool
 }
 
 // Lineage names what a run is made of. A checkpoint goes on only under the
@@ -100,6 +105,8 @@ type Checkpointing struct {
 type Lineage struct {
 	// Model is the model's configuration, as its config.json has it.
 	Model json.RawMessage `json:"model,omitempty"`
+	// Init is the digest of the weights it began from, when they were not drawn.
+	Init string `json:"init,omitempty"`
 	// Tokenizer is the tokenizer's name and TokenizerDigest its digest.
 	Tokenizer       string `json:"tokenizer,omitempty"`
 	TokenizerDigest string `json:"tokenizer_digest,omitempty"`
@@ -109,9 +116,10 @@ type Lineage struct {
 	// Data maps each source to the digest of its shards and marks.
 	Data map[string]string `json:"data,omitempty"`
 	// Sequences is the number of sequences in a step's batch and Length the bound
-	// on their tokens.
-	Sequences int `json:"sequences,omitempty"`
-	Length    int `json:"length,omitempty"`
+	// on their tokens. Ramp says how they grow to that, if they do.
+	Sequences int    `json:"sequences,omitempty"`
+	Length    int    `json:"length,omitempty"`
+	Ramp      string `json:"ramp,omitempty"`
 }
 
 // Config describes a run. Default gives one with BERT's constants.
@@ -120,8 +128,13 @@ type Config struct {
 	Dir string
 	// Seed keys the dropout masks.
 	Seed uint64
-	// Steps is the number of optimiser steps.
+	// Steps is the number of optimiser steps; 0 with a Budget.
 	Steps int64
+	// Budget, unless 0, is the wall-clock time the run takes, all stops left out, under
+	// the schedule OneCycle or Constant. How much of it each step found spent is
+	// written to BudgetFile, and a run that finds it there goes by it: the record
+	// decides the weights, not the clock.
+	Budget time.Duration
 	// MicroBatch is how many of a batch's sequences go through the model at once;
 	// their gradients add up to the batch's. 0 means all.
 	MicroBatch int
@@ -129,20 +142,32 @@ type Config struct {
 	// token loss. BERT's is 1.
 	PairWeight float64
 	Optimizer  Optimizer
+	// EMA, unless 0, is the decay of a running mean of the weights, which is what is
+	// evaluated and exported then.
+	EMA        float64
 	Schedule   Schedule
 	Evaluation Evaluation
 	Checkpoint Checkpointing
 	// LogEvery is how many steps a line of the metrics covers.
 	LogEvery int64
 	// MaxSkips is how many steps in a row may be skipped, for losses or gradients
-	// that are not finite or for spikes, before the run gives up.
-	MaxSkips int
+	// that are not finite or for spikes. After that the run goes back to the last
+	// checkpoint from before them and on with the batches after them, MaxRollbacks
+	// times at most; then it gives up. Only checkpoints of every Checkpoint.Every steps
+	// count, when there are such, so that where it goes back to does not depend on the
+	// clock.
+	MaxSkips, MaxRollbacks int
 	// VocabSize and Specials (the ids that are never predicted) are for the unigram
 	// baseline. It is left out when VocabSize is 0.
 	VocabSize int
 	Specials  []int32
 	// Plot asks for PlotFiles when the run is done.
 	Plot bool
+	// Profile times every operation and writes ProfileFile when the run ends.
+	Profile bool
+	// Roofline is what the machine can do at most (MeasureRoofline), for the metrics'
+	// MFU and the profile; the zero value leaves MFU out.
+	Roofline Roofline
 
 	Lineage Lineage
 	// AllowChange names what may differ from the checkpoint the run goes on from:
@@ -164,11 +189,11 @@ type Config struct {
 func Default(dir string, steps int64) Config {
 	return Config{
 		Dir: dir, Steps: steps, PairWeight: 1,
-		Optimizer:  Optimizer{LR: 1e-4, Beta1: 0.9, Beta2: 0.999, Epsilon: 1e-6, Decay: 0.01, Clip: 1},
+		Optimizer:  DefaultOptimizer(BERT, 1e-4),
 		Schedule:   Schedule{Kind: Linear, Warmup: steps / 100},
 		Evaluation: Evaluation{Every: max(1, steps/20), Batches: 8},
 		Checkpoint: Checkpointing{Interval: 5 * time.Minute, Keep: 2},
-		LogEvery:   10, MaxSkips: 20, Plot: true,
+		LogEvery:   10, MaxSkips: 20, MaxRollbacks: 2, Plot: true,
 	}
 }
 
@@ -185,17 +210,25 @@ func (c *Config) check() error {
 	switch {
 	case c.Dir == "":
 		return bad("Dir", "it is empty")
-	case c.Steps < 1:
+	case c.Budget < 0 || c.Budget > 0 && c.Steps != 0:
+		return bad("Budget", "%v and %d steps: one of them ends the run", c.Budget, c.Steps)
+	case c.Budget == 0 && c.Steps < 1:
 		return bad("Steps", "%d steps", c.Steps)
+	case c.Budget > 0 && (c.Schedule != Schedule{Kind: OneCycle} && c.Schedule != Schedule{Kind: Constant}):
+		return bad("Schedule", "%s with a budget of time: it must be %s or %s, without warm-up", c.Schedule.Kind, OneCycle, Constant)
 	case c.MicroBatch < 0:
 		return bad("MicroBatch", "%d sequences", c.MicroBatch)
 	case c.LogEvery < 1:
 		return bad("LogEvery", "%d steps", c.LogEvery)
-	case c.MaxSkips < 1:
-		return bad("MaxSkips", "%d steps", c.MaxSkips)
+	case c.MaxSkips < 1 || c.MaxRollbacks < 0:
+		return bad("MaxSkips", "%d steps and %d rollbacks", c.MaxSkips, c.MaxRollbacks)
+	case !(c.EMA >= 0 && c.EMA < 1):
+		return bad("EMA", "%v is not in [0, 1)", c.EMA)
+	case !knownOptimizer(o.Kind):
+		return bad("Optimizer.Kind", "%q is none of %q", o.Kind, Optimizers())
 	case c.Evaluation.Every < 0 || c.Evaluation.Batches < 0:
 		return bad("Evaluation", "every %d steps on %d batches", c.Evaluation.Every, c.Evaluation.Batches)
-	case c.Checkpoint.Every < 0 || c.Checkpoint.Interval < 0 || c.Checkpoint.Keep < 1:
+	case c.Checkpoint.Every < 0 || c.Checkpoint.Interval < 0 || c.Checkpoint.Keep < 1 || c.Checkpoint.KeepEvery < 0:
 		return bad("Checkpoint", "every %d steps or %v, keeping %d", c.Checkpoint.Every, c.Checkpoint.Interval, c.Checkpoint.Keep)
 	case !(c.PairWeight >= 0) || math.IsInf(c.PairWeight, 0):
 		return bad("PairWeight", "%v", c.PairWeight)
@@ -220,6 +253,9 @@ func (c *Config) check() error {
 			return bad("AllowChange", "%q is none of %q", name, changeable)
 		}
 	}
+	if c.Budget > 0 {
+		return nil
+	}
 	return c.Schedule.check(c.Steps)
 }
 
@@ -239,10 +275,18 @@ type recipe struct {
 	Schedule   Schedule   `json:"schedule"`
 	Evaluation Evaluation `json:"evaluation"`
 	LogEvery   int64      `json:"log_every"`
+	// Budget is in nanoseconds.
+	Budget       time.Duration `json:"budget,omitempty"`
+	EMA          float64       `json:"ema,omitempty"`
+	MaxSkips     int           `json:"max_skips"`
+	MaxRollbacks int           `json:"max_rollbacks"`
 }
 
 func (c *Config) recipe() recipe {
-	return recipe{c.Seed, c.Steps, c.MicroBatch, c.PairWeight, c.Optimizer, c.Schedule, c.Evaluation, c.LogEvery}
+	return recipe{
+		c.Seed, c.Steps, c.MicroBatch, c.PairWeight, c.Optimizer, c.Schedule, c.Evaluation, c.LogEvery,
+		c.Budget, c.EMA, c.MaxSkips, c.MaxRollbacks,
+	}
 }
 
 // MismatchError says that a checkpoint was written by another run.
@@ -290,19 +334,23 @@ func (c *Config) differences(s *State) []Difference {
 	}
 	a, b := s.Lineage, c.Lineage
 	compare("model", compact(a.Model), compact(b.Model))
+	compare("initial weights", a.Init, b.Init)
 	compare("tokenizer", [2]string{a.Tokenizer, a.TokenizerDigest}, [2]string{b.Tokenizer, b.TokenizerDigest})
 	compare("mix", a.Mix, b.Mix)
 	compare("objective", a.Objective, b.Objective)
-	compare("batch", [2]int{a.Sequences, a.Length}, [2]int{b.Sequences, b.Length})
+	compare("batch", []any{a.Sequences, a.Length, a.Ramp}, []any{b.Sequences, b.Length, b.Ramp})
 	if len(a.Data)+len(b.Data) > 0 {
 		compare("data", a.Data, b.Data)
 	}
 	then, now := s.Recipe, c.recipe()
-	compare("steps", then.Steps, now.Steps)
+	compare("steps", [2]int64{then.Steps, int64(then.Budget)}, [2]int64{now.Steps, int64(now.Budget)})
 	compare("seed", then.Seed, now.Seed)
 	compare("micro-batch", then.MicroBatch, now.MicroBatch)
 	compare("schedule", then.Schedule, now.Schedule)
-	compare("optimizer", [2]any{then.Optimizer, then.PairWeight}, [2]any{now.Optimizer, now.PairWeight})
+	// What the optimiser remembers is of its kind.
+	compare("optimizer's kind", [2]any{then.Optimizer.Kind, then.EMA > 0}, [2]any{now.Optimizer.Kind, now.EMA > 0})
+	compare("optimizer", []any{then.Optimizer, then.PairWeight, then.EMA, then.MaxSkips, then.MaxRollbacks},
+		[]any{now.Optimizer, now.PairWeight, now.EMA, now.MaxSkips, now.MaxRollbacks})
 	compare("evaluation", [2]any{then.Evaluation, then.LogEvery}, [2]any{now.Evaluation, now.LogEvery})
 	return out
 }

@@ -40,10 +40,17 @@ type Loaded struct {
 // the names of BertForPreTraining or those of the bare BertModel, and
 // tokenizer.json when it is there. A directory that lacks a tensor of the
 // embeddings or the encoder is an error.
-func Load(dir string, o model.Options) (*Loaded, error) {
+func Load(dir string, o model.Options) (*Loaded, error) { return LoadWith(dir, o, nil) }
+
+// LoadWith is Load for a model whose configuration is changed first: change, which
+// may be nil, must not touch what decides the tensors.
+func LoadWith(dir string, o model.Options, change func(*model.Config)) (*Loaded, error) {
 	c, err := ReadConfig(filepath.Join(dir, configFile))
 	if err != nil {
 		return nil, err
+	}
+	if change != nil {
+		change(&c)
 	}
 	w, err := openWeights(dir)
 	if err != nil {

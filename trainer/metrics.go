@@ -33,6 +33,15 @@ type Figures struct {
 	Pairs   int `json:"pairs,omitempty"`
 }
 
+// Sums are the sums of the losses of some batches.
+type Sums struct{ model.Loss }
+
+// Add adds the sums of more batches.
+func (s *Sums) Add(o Sums) { addLoss(&s.Loss, o.Loss) }
+
+// Figures returns the means; PairLoss counts with the given weight.
+func (s Sums) Figures(pairWeight float64) Figures { return figures(s.Loss, pairWeight) }
+
 func figures(l model.Loss, pairWeight float64) Figures {
 	f := Figures{Targets: l.Tokens, Pairs: l.Pairs}
 	if l.Tokens > 0 {
@@ -59,9 +68,10 @@ func addLoss(a *model.Loss, b model.Loss) {
 // Line is one line of the metrics. Everything but Timing is the same whether or
 // not the run was stopped in between.
 type Line struct {
-	// Kind is "train" (the means of the last steps), "heldout" (an evaluation, of
-	// one source when Source is set and of all otherwise), "skip" (a step whose
-	// loss or gradient was not finite, or a spike) or "baseline".
+	// Kind is "train" (the means of the last steps), "heldout" (an evaluation), both of
+	// one task's source when Source is set and of all otherwise, "skip" (a step whose
+	// loss or gradient was not finite, or a spike), "rollback" (the run went back to
+	// the step To) or "baseline".
 	Kind string `json:"kind"`
 	// Step is how many steps were done.
 	Step   int64  `json:"step"`
@@ -69,10 +79,12 @@ type Line struct {
 	*Figures
 	*Baseline
 	*Progress
-	// Reason and Documents tell why a step was skipped, and the documents of its
-	// batch.
+	// Reason tells why a step was skipped, Batch is the number of its batch and
+	// Documents the documents in it.
 	Reason    string   `json:"reason,omitempty"`
+	Batch     *int64   `json:"batch,omitempty"`
 	Documents []string `json:"documents,omitempty"`
+	To        *int64   `json:"to,omitempty"`
 	Timing    *Timing  `json:"timing,omitempty"`
 }
 
@@ -83,6 +95,8 @@ type Progress struct {
 	// before clipping.
 	GradNorm    float64 `json:"grad_norm"`
 	GradNormMax float64 `json:"grad_norm_max"`
+	// WeightNorm is the global norm of the weights after the last step.
+	WeightNorm float64 `json:"weight_norm"`
 	// The totals since the beginning.
 	SequencesSeen int64            `json:"sequences_seen"`
 	TokensSeen    int64            `json:"tokens_seen"`
@@ -98,16 +112,23 @@ type Timing struct {
 	WaitShare float64 `json:"wait_share"`
 	// Seconds is the time this process has trained for.
 	Seconds float64 `json:"seconds"`
-	// MemoryBytes is what the Go runtime has taken from the system.
-	MemoryBytes uint64 `json:"memory_bytes"`
+	// MemoryBytes is what the Go runtime has taken from the system, ResidentBytes
+	// what of the process is in memory, where the system tells.
+	MemoryBytes   uint64 `json:"memory_bytes"`
+	ResidentBytes uint64 `json:"resident_bytes,omitempty"`
+	// MFU is the model's arithmetic (see model.Model.FLOP) over what the machine could
+	// have done in the time.
+	MFU float64 `json:"mfu,omitempty"`
 }
 
 // window gathers steps until the next line of the metrics.
 type window struct {
-	Steps   int64      `json:"steps"`
-	Loss    model.Loss `json:"loss"`
-	NormSum float64    `json:"norm_sum"`
-	NormMax float64    `json:"norm_max"`
+	Steps int64      `json:"steps"`
+	Loss  model.Loss `json:"loss"`
+	// Sources are the token losses of each source.
+	Sources map[string]model.Loss `json:"sources,omitempty"`
+	NormSum float64               `json:"norm_sum"`
+	NormMax float64               `json:"norm_max"`
 }
 
 // journal writes the metrics' two files.
@@ -198,11 +219,21 @@ func (l *Line) scalars() []tensorboard.Scalar {
 	if p := l.Progress; p != nil {
 		add("lr", p.LR)
 		add("grad_norm", p.GradNorm)
+		add("grad_norm_max", p.GradNormMax)
+		add("weight_norm", p.WeightNorm)
+		add("tokens_seen", float64(p.TokensSeen))
+		add("skipped", float64(p.Skipped))
 	}
 	if t := l.Timing; t != nil {
 		add("tokens_per_second", t.TokensPerSecond)
 		add("wait_share", t.WaitShare)
 		add("memory_bytes", float64(t.MemoryBytes))
+		if t.ResidentBytes > 0 {
+			add("resident_bytes", float64(t.ResidentBytes))
+		}
+		if t.MFU > 0 {
+			add("mfu", t.MFU)
+		}
 	}
 	return out
 }

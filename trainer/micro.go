@@ -72,6 +72,10 @@ func gather(b *masking.Batch, keep func(seq int) bool) *masking.Batch {
 	return g
 }
 
+// Keep returns the batch of the sequences for which keep reports true, in their
+// order.
+func Keep(b *masking.Batch, keep func(seq int) bool) *masking.Batch { return gather(b, keep) }
+
 // source returns the source of a batch's sequence; "" when the batch does not
 // say.
 func source(b *masking.Batch, seq int) string {

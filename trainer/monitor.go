@@ -1,37 +1,51 @@
 package trainer
 
 import (
-	"bytes"
 	"context"
+	"crypto/subtle"
 	"errors"
 	"fmt"
-	"maps"
 	"net"
 	"net/http"
-	"slices"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
 // Monitor shows the latest figures of a run to Prometheus. Its Observe is for
 // Config.Observe. All methods may be called from several goroutines.
 type Monitor struct {
+	token    string
+	registry *prometheus.Registry
+
 	mu     sync.Mutex
 	step   int64
+	skips  int64
 	gauges map[gauge]float32
 }
 
 type gauge struct{ name, source string }
 
+// NewMonitor returns the monitor of a run by name. A token that is not empty must
+// come with every request, as a bearer token.
+func NewMonitor(run, token string) *Monitor {
+	m := &Monitor{token: token, registry: prometheus.NewRegistry(), gauges: map[gauge]float32{}}
+	// Only this monitor's collectors are in the registry, under names of their own.
+	prometheus.WrapRegistererWith(prometheus.Labels{"run": run}, m.registry).MustRegister(m)
+	return m
+}
+
 // Observe takes a line of the metrics.
 func (m *Monitor) Observe(l *Line) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.gauges == nil {
-		m.gauges = map[gauge]float32{}
-	}
 	m.step = l.Step
+	if l.Kind == "skip" {
+		m.skips++
+	}
 	for _, s := range l.scalars() {
 		// The tag is kind/name, or kind/source/name where there is a source.
 		first, last := strings.IndexByte(s.Tag, '/'), strings.LastIndexByte(s.Tag, '/')
@@ -39,46 +53,53 @@ func (m *Monitor) Observe(l *Line) {
 	}
 }
 
-// ServeHTTP writes the figures in Prometheus' text format.
-func (m *Monitor) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
-	var b bytes.Buffer
+// Describe is for the registry. It sends nothing: which figures there are is not
+// known before the run tells them.
+func (m *Monitor) Describe(chan<- *prometheus.Desc) {}
+
+// Collect is for the registry.
+func (m *Monitor) Collect(to chan<- prometheus.Metric) {
 	m.mu.Lock()
-	fmt.Fprintf(&b, "# TYPE tributary_step counter\ntributary_step %d\n", m.step)
-	keys := slices.SortedFunc(maps.Keys(m.gauges), func(a, b gauge) int {
-		if c := strings.Compare(a.name, b.name); c != 0 {
-			return c
-		}
-		return strings.Compare(a.source, b.source)
-	})
-	for i, k := range keys {
-		if i == 0 || keys[i-1].name != k.name {
-			fmt.Fprintf(&b, "# TYPE tributary_%s gauge\n", k.name)
-		}
-		label := ""
-		if k.source != "" {
-			label = `{source="` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`).Replace(k.source) + `"}`
-		}
-		fmt.Fprintf(&b, "tributary_%s%s %g\n", k.name, label, m.gauges[k])
+	defer m.mu.Unlock()
+	count := func(name, help string, n int64) {
+		to <- prometheus.MustNewConstMetric(prometheus.NewDesc(name, help, nil, nil), prometheus.CounterValue, float64(n))
 	}
-	m.mu.Unlock()
-	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
-	// An error here is the reader's going away.
-	_, _ = w.Write(b.Bytes())
+	count("tributary_step", "Steps that were done.", m.step)
+	count("tributary_skipped_steps", "Steps this process skipped for what was not finite or a spike.", m.skips)
+	for g, value := range m.gauges {
+		// Totals and sources share a name, so both have the label.
+		desc := prometheus.NewDesc("tributary_"+g.name, "The latest "+strings.ReplaceAll(g.name, "_", " ")+".", []string{"source"}, nil)
+		to <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, float64(value), g.source)
+	}
 }
 
-// ErrNotLoopback says that a monitor was to listen where other machines reach it.
-var ErrNotLoopback = errors.New("not an address of this machine alone")
+// ServeHTTP writes the figures in the format Prometheus asks for.
+func (m *Monitor) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if m.token != "" {
+		given := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
+		if subtle.ConstantTimeCompare([]byte(given), []byte(m.token)) != 1 {
+			w.Header().Set("WWW-Authenticate", "Bearer")
+			http.Error(w, "the token is missing or wrong", http.StatusUnauthorized)
+			return
+		}
+	}
+	promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{}).ServeHTTP(w, r)
+}
+
+// ErrNotLoopback says that a monitor without a token was to listen where other
+// machines reach it.
+var ErrNotLoopback = errors.New("not an address of this machine alone, and no token is asked for")
 
 // Serve answers on /metrics at address, such as "127.0.0.1:9400", until ctx ends.
-// An address that other machines reach is refused with ErrNotLoopback. The
-// address it listens on, whose port differs when port 0 was asked for, is given
-// to ready, which may be nil.
+// An address that other machines reach is refused with ErrNotLoopback unless the
+// monitor asks for a token. The address it listens on, whose port differs when port
+// 0 was asked for, is given to ready, which may be nil.
 func (m *Monitor) Serve(ctx context.Context, address string, ready func(net.Addr)) error {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
 		return fmt.Errorf("serving metrics: %w", err)
 	}
-	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+	if ip := net.ParseIP(host); m.token == "" && host != "localhost" && (ip == nil || !ip.IsLoopback()) {
 		return fmt.Errorf("serving metrics at %q: %w", address, ErrNotLoopback)
 	}
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)

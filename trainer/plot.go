@@ -74,6 +74,7 @@ func lossPlot(lines []Line) (*plot.Plot, error) {
 		}
 		point := plotter.XY{X: float64(l.Step), Y: l.TokenLoss}
 		switch {
+		case l.Kind == "train" && l.Source != "":
 		case l.Kind == "train":
 			train = append(train, point)
 		case l.Source == "":
@@ -89,7 +90,7 @@ func lossPlot(lines []Line) (*plot.Plot, error) {
 		return nil, ErrNothingToPlot
 	}
 	p := plot.New()
-	p.Title.Text = "Masked-token loss"
+	p.Title.Text = "Token loss"
 	p.X.Label.Text, p.Y.Label.Text = "step", "nats a token"
 	p.Legend.Top = true
 	p.Legend.XOffs, p.Legend.YOffs = -vg.Points(6), -vg.Points(4)

@@ -103,7 +103,7 @@ func BenchmarkResume(b *testing.B) {
 	if _, err := Run(b.Context(), cfg, m, batches, nil); err != nil {
 		b.Fatal(err)
 	}
-	opt := newAdamW(cfg.Optimizer, m.Pool(), m.Params())
+	opt := newOptimizer(cfg.Optimizer, 0, m.Pool(), m.Params())
 	path := filepath.Join(checkpointDir(cfg.Dir), fmt.Sprintf("%s%09d", checkpointPrefix, 2))
 	b.Run("step", func(b *testing.B) {
 		j, err := openJournal(b.TempDir(), &State{})
@@ -135,7 +135,7 @@ func BenchmarkResume(b *testing.B) {
 	})
 	b.Run("write", func(b *testing.B) {
 		for b.Loop() {
-			if _, err := writeCheckpoint(cfg.Dir, &State{Step: 2, Lineage: cfg.Lineage, Recipe: cfg.recipe()}, m.Params(), opt, 1); err != nil {
+			if _, err := writeCheckpoint(cfg.Dir, &State{Step: 2, Lineage: cfg.Lineage, Recipe: cfg.recipe()}, m.Params(), opt, Checkpointing{Keep: 1}); err != nil {
 				b.Fatal(err)
 			}
 		}

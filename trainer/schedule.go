@@ -23,11 +23,26 @@ const (
 	// WSD warms up, stays, and falls over the last Cooldown steps as one minus a
 	// square root (Hägele et al. 2024).
 	WSD = "wsd"
+	// OneCycle rises along half a cosine from a 25th to the whole rate in the first
+	// three tenths of the run, and falls along another to a 250,000th (Smith and Topin
+	// 2018, with the constants of PyTorch's OneCycleLR). It is the one for runs of a
+	// wall-clock budget, whose number of steps nobody knows.
+	OneCycle = "one-cycle"
 	// Constant warms up and stays.
 	Constant = "constant"
 )
 
-var scheduleKinds = []string{Linear, BERTLinear, Cosine, InverseSqrt, WSD, Constant}
+// Schedules lists the kinds of Schedule.
+func Schedules() []string {
+	return []string{Linear, BERTLinear, Cosine, InverseSqrt, WSD, OneCycle, Constant}
+}
+
+// The constants of OneCycle: where it peaks, and what it begins and ends at.
+const (
+	oneCyclePeak  = 0.3
+	oneCycleBegin = 1.0 / 25
+	oneCycleEnd   = oneCycleBegin / 1e4
+)
 
 // Schedule is the learning rate's course, as a factor of the optimiser's rate.
 type Schedule struct {
@@ -42,8 +57,10 @@ type Schedule struct {
 
 func (s Schedule) check(steps int64) error {
 	switch {
-	case !slices.Contains(scheduleKinds, s.Kind):
-		return fmt.Errorf("Schedule.Kind: %w: %q is none of %q", ErrConfig, s.Kind, scheduleKinds)
+	case !slices.Contains(Schedules(), s.Kind):
+		return fmt.Errorf("Schedule.Kind: %w: %q is none of %q", ErrConfig, s.Kind, Schedules())
+	case s.Kind == OneCycle && s.Warmup > 0:
+		return fmt.Errorf("Schedule.Warmup: %w: one-cycle has its own", ErrConfig)
 	case s.Warmup < 0 || s.Warmup > steps:
 		return fmt.Errorf("Schedule.Warmup: %w: %d of %d steps", ErrConfig, s.Warmup, steps)
 	case s.Cooldown < 0 || s.Cooldown > steps-s.Warmup:
@@ -63,6 +80,9 @@ func (s Schedule) Factor(step, steps int64) float64 {
 	// done is the part of the decay that has passed.
 	done := float64(step-s.Warmup) / float64(max(1, steps-s.Warmup))
 	switch s.Kind {
+	case OneCycle:
+		// Steps count from 0, and the last has the least rate.
+		return oneCycle(float64(step), max(0, oneCyclePeak*float64(steps)-1), max(1, float64(steps-1)))
 	case Linear:
 		return s.Final + (1-s.Final)*(1-done)
 	case BERTLinear:
@@ -77,4 +97,15 @@ func (s Schedule) Factor(step, steps int64) float64 {
 		}
 	}
 	return 1
+}
+
+// oneCycle returns OneCycle's factor at a place of a run that peaks at another.
+func oneCycle(at, peak, end float64) float64 {
+	between := func(from, to, part float64) float64 {
+		return to + (from-to)/2*(1+math.Cos(math.Pi*min(1, part)))
+	}
+	if at < peak {
+		return between(oneCycleBegin, 1, at/peak)
+	}
+	return between(1, oneCycleEnd, (at-peak)/(end-peak))
 }

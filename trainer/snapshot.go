@@ -11,13 +11,13 @@ import (
 // written.
 type checkpointer struct {
 	dir  string
-	keep int
+	keep Checkpointing
 	// params and opt are the live ones; held and moments are copies of them, made
 	// with the first checkpoint.
 	params  []*model.Param
-	opt     *adamw
+	opt     *optimizer
 	held    []*model.Param
-	moments *adamw
+	moments *optimizer
 	// pending is closed when the checkpoint that is being written is; nil when there
 	// is none.
 	pending chan struct{}
@@ -34,6 +34,7 @@ func (c *checkpointer) begin(s *State) error {
 	c.copy()
 	state := *s
 	state.SourceTokens = maps.Clone(s.SourceTokens)
+	state.Window.Sources = maps.Clone(s.Window.Sources)
 	pending := make(chan struct{})
 	c.pending = pending
 	go func() {
@@ -45,16 +46,15 @@ func (c *checkpointer) begin(s *State) error {
 
 func (c *checkpointer) copy() {
 	if c.held == nil {
-		c.moments = newAdamW(c.opt.Optimizer, nil, c.params)
+		c.moments = newOptimizer(c.opt.Optimizer, c.opt.decay, nil, c.params)
 		for _, p := range c.params {
 			c.held = append(c.held, &model.Param{Name: p.Name, Shape: p.Shape, Data: make([]float32, len(p.Data))})
 		}
 	}
 	for i, p := range c.params {
 		copy(c.held[i].Data, p.Data)
-		copy(c.moments.m[i], c.opt.m[i])
-		copy(c.moments.v[i], c.opt.v[i])
 	}
+	c.opt.copyTo(c.moments)
 }
 
 // wait waits for the checkpoint that is being written. The path of the last one

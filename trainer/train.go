@@ -8,6 +8,7 @@ import (
 	"maps"
 	"math"
 	"runtime/metrics"
+	"slices"
 	"time"
 
 	"github.com/tributary-ml/tributary/masking"
@@ -57,7 +58,8 @@ type run struct {
 	cfg     *Config
 	model   Model
 	params  []*model.Param
-	opt     *adamw
+	opt     *optimizer
+	budget  *budget // nil for a run of a number of steps
 	train   Batches
 	heldout Batches     // nil when nothing is held out
 	held    *heldoutSet // read when it is first needed
@@ -74,6 +76,7 @@ type run struct {
 	tokens        int64         // since lineAt
 	allWaited     time.Duration
 	allTokens     int64
+	flop, allFLOP float64 // since lineAt, and in all
 }
 
 // Run trains the model to cfg.Steps steps, going on from the latest checkpoint
@@ -94,8 +97,8 @@ func Run(ctx context.Context, cfg Config, m Model, train, heldout Batches) (*Res
 	if r.log == nil {
 		r.log = slog.Default()
 	}
-	r.opt = newAdamW(cfg.Optimizer, m.Pool(), r.params)
-	r.saver = &checkpointer{dir: cfg.Dir, keep: cfg.Checkpoint.Keep, params: r.params, opt: r.opt}
+	r.opt = newOptimizer(cfg.Optimizer, cfg.EMA, m.Pool(), r.params)
+	r.saver = &checkpointer{dir: cfg.Dir, keep: cfg.Checkpoint, params: r.params, opt: r.opt}
 	if err := r.resume(); err != nil {
 		return nil, err
 	}
@@ -106,7 +109,22 @@ func Run(ctx context.Context, cfg Config, m Model, train, heldout Batches) (*Res
 	}
 	j.observe = cfg.Observe
 	r.journal = j
+	if cfg.Budget > 0 {
+		if r.budget, err = openBudget(cfg.Dir, cfg.Budget, resumed, r.state.Fraction, time.Now); err != nil {
+			return nil, errors.Join(err, j.close())
+		}
+	}
+	if cfg.Profile {
+		m.Pool().StartProfile()
+	}
 	err = r.all(ctx)
+	if ops := m.Pool().StopProfile(); cfg.Profile {
+		p := Profile{Roofline: cfg.Roofline, Seconds: time.Since(r.began).Seconds(), Ops: ops}
+		err = errors.Join(err, p.save(cfg.Dir))
+	}
+	if r.budget != nil {
+		err = errors.Join(err, r.budget.close())
+	}
 	if werr := r.saver.wait(); err == nil || errors.Is(err, ErrInterrupted) && werr != nil {
 		err = werr
 	}
@@ -120,10 +138,20 @@ func Run(ctx context.Context, cfg Config, m Model, train, heldout Batches) (*Res
 		}
 	}
 	res := &Result{
-		State: *r.state, Done: r.state.Step == cfg.Steps, ResumedAt: resumed, Checkpoint: r.saver.path,
-		Timing: r.timing(r.allTokens, r.allWaited, r.began),
+		State: *r.state, Done: r.done(), ResumedAt: resumed, Checkpoint: r.saver.path,
+		Timing: r.timing(r.allTokens, r.allWaited, r.allFLOP, r.began),
 	}
+	// What is exported is what was evaluated.
+	r.opt.swap()
 	return res, err
+}
+
+// done reports whether the run has come to its end.
+func (r *run) done() bool {
+	if r.budget != nil {
+		return r.state.Fraction >= 1
+	}
+	return r.state.Step == r.cfg.Steps
 }
 
 // resume loads the latest checkpoint or begins anew.
@@ -149,27 +177,37 @@ func (r *run) resume() error {
 // all makes the steps that are left, with the evaluations and checkpoints due.
 func (r *run) all(ctx context.Context) error {
 	s, c := r.state, r.cfg
-	if s.Step > c.Steps {
+	if r.budget == nil && s.Step > c.Steps {
 		return fmt.Errorf("training: the checkpoint %s is beyond the run's %d steps", r.saver.path, c.Steps)
 	}
 	r.began = time.Now()
 	r.lineAt, r.checkpointAt = r.began, r.began
 	c.Meter.Begin("training", "steps", c.Steps, s.Step)
-	if s.Step == c.Steps {
+	if r.done() {
 		return nil
 	}
 	if err := r.prepare(ctx); err != nil {
 		return r.stopped(ctx, err)
 	}
 	r.lineAt = time.Now()
-	for s.Step < c.Steps {
+	for {
 		if err := ctx.Err(); err != nil {
 			return r.stopped(ctx, err)
 		}
+		if r.budget != nil {
+			var err error
+			if s.Fraction, err = r.budget.at(s.Step); err != nil {
+				return err
+			}
+		}
+		if r.done() {
+			return r.finish(ctx)
+		}
 		at := time.Now()
-		b, err := r.train.Batch(ctx, s.Step)
+		// A batch that rollbacks passed over is not read again.
+		b, err := r.train.Batch(ctx, s.Step+s.Shift)
 		if err != nil {
-			return r.stopped(ctx, fmt.Errorf("reading batch %d: %w", s.Step, err))
+			return r.stopped(ctx, fmt.Errorf("reading batch %d: %w", s.Step+s.Shift, err))
 		}
 		r.waited += time.Since(at)
 		if err := r.step(b); err != nil {
@@ -180,7 +218,36 @@ func (r *run) all(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+}
+
+// finish writes the last line, evaluation and checkpoint.
+func (r *run) finish(ctx context.Context) error {
+	s, c := r.state, r.cfg
+	if err := r.line(r.lr(max(0, s.Step-1))); err != nil {
+		return err
+	}
+	if r.heldout != nil && (s.Heldout == nil || s.Heldout.Step != s.Step) {
+		if err := r.evaluate(ctx); err != nil {
+			return err
+		}
+	}
+	if c.Budget > 0 {
+		// The checkpoint must say that the budget is spent.
+		r.checkpointed = -1
+	}
+	return r.write()
+}
+
+// lr returns the learning rate of a step.
+func (r *run) lr(step int64) float64 {
+	c := r.cfg
+	switch {
+	case r.budget == nil:
+		return c.Optimizer.LR * c.Schedule.Factor(step, c.Steps)
+	case c.Schedule.Kind == OneCycle:
+		return c.Optimizer.LR * oneCycle(r.budget.told[step], oneCyclePeak, 1)
+	}
+	return c.Optimizer.LR
 }
 
 // stopped writes a checkpoint when err is the context's end.
@@ -191,7 +258,11 @@ func (r *run) stopped(ctx context.Context, err error) error {
 	if err := r.write(); err != nil {
 		return err
 	}
-	return fmt.Errorf("step %d of %d: %w (%w)", r.state.Step, r.cfg.Steps, ErrInterrupted, context.Cause(ctx))
+	of := fmt.Sprint(r.cfg.Steps)
+	if r.budget != nil {
+		of = r.cfg.Budget.String()
+	}
+	return fmt.Errorf("step %d of %s: %w (%w)", r.state.Step, of, ErrInterrupted, context.Cause(ctx))
 }
 
 // prepare measures the baseline and the untrained model at the start of a run.
@@ -209,7 +280,11 @@ func (r *run) prepare(ctx context.Context) error {
 	}
 	var b *Baseline
 	if c.VocabSize > 0 {
-		if b, err = baseline(ctx, r.train, c.Steps, r.held, c.VocabSize, c.Specials); err != nil {
+		batches := c.Steps
+		if r.budget != nil {
+			batches = baselineBatches
+		}
+		if b, err = baseline(ctx, r.train, batches, r.held, c.VocabSize, c.Specials); err != nil {
 			return err
 		}
 		if err := r.journal.write(&Line{Kind: "baseline", Baseline: b}, time.Now()); err != nil {
@@ -231,7 +306,9 @@ func (r *run) evaluate(ctx context.Context) error {
 			return err
 		}
 	}
+	r.opt.swap()
 	h, err := r.held.evaluate(r.model, r.state.Step, r.cfg.PairWeight)
+	r.opt.swap()
 	if err != nil {
 		return err
 	}
@@ -239,6 +316,9 @@ func (r *run) evaluate(ctx context.Context) error {
 		return &NotFiniteError{Step: h.Step, Reason: fmt.Sprintf("the held-out loss is %v", l)}
 	}
 	r.state.Heldout = h
+	if best := r.state.Best; best == nil || h.All.Loss < best.Loss {
+		r.state.Best = &Best{h.Step, h.All.Loss}
+	}
 	now := time.Now()
 	for _, f := range h.Sources {
 		if f.Source == "" {
@@ -268,8 +348,9 @@ func (r *run) step(b *masking.Batch) error {
 		scales.Pair = float32(c.PairWeight / float64(n))
 	}
 	r.model.ZeroGrad()
-	key := r.dropout.Sub(uint64(s.Step))
+	key := r.dropout.Sub(uint64(s.Step + s.Shift))
 	var loss model.Loss
+	tasks := map[string]model.Loss{}
 	for i, micro := range split(b, c.MicroBatch) {
 		if len(micro.Predict) == 0 && len(micro.PairLabels) == 0 {
 			continue
@@ -279,9 +360,13 @@ func (r *run) step(b *masking.Batch) error {
 			return fmt.Errorf("step %d, micro-batch %d: %w", s.Step, i, err)
 		}
 		addLoss(&loss, l)
+		r.byTask(tasks, micro)
+		if m, ok := r.model.(flops); ok {
+			r.flop += m.FLOP(micro)
+		}
 	}
 	norm := r.opt.norm()
-	lr := c.Optimizer.LR * c.Schedule.Factor(s.Step, c.Steps)
+	lr := r.lr(s.Step)
 	r.count(b)
 	reason := notFinite(loss, norm)
 	if reason == "" {
@@ -296,6 +381,14 @@ func (r *run) step(b *masking.Batch) error {
 	w := &s.Window
 	w.Steps++
 	addLoss(&w.Loss, loss)
+	for name, l := range tasks {
+		if w.Sources == nil {
+			w.Sources = map[string]model.Loss{}
+		}
+		sum := w.Sources[name]
+		addLoss(&sum, l)
+		w.Sources[name] = sum
+	}
 	w.NormSum += norm
 	w.NormMax = max(w.NormMax, norm)
 	s.Step++
@@ -303,6 +396,45 @@ func (r *run) step(b *masking.Batch) error {
 		return r.line(lr)
 	}
 	return nil
+}
+
+// flops and tokenLosses are what a Model may tell beside its losses, as
+// *model.Model does.
+type (
+	flops interface {
+		FLOP(b *masking.Batch) float64
+	}
+	tokenLosses interface {
+		// TokenLosses returns the loss of each predicted position of the last batch and
+		// whether its label was the most probable token.
+		TokenLosses() (losses []float32, hits []bool)
+	}
+)
+
+// byTask adds the token losses of the batch the model has just seen to those of its
+// sources.
+func (r *run) byTask(tasks map[string]model.Loss, b *masking.Batch) {
+	m, ok := r.model.(tokenLosses)
+	if !ok || len(b.Origins) == 0 {
+		return
+	}
+	losses, hits := m.TokenLosses()
+	if len(losses) != len(b.Predict) {
+		return // a batch of pairs alone
+	}
+	next := 0
+	for i := range b.Sequences() {
+		name := source(b, i)
+		l := tasks[name]
+		for ; next < len(b.Predict) && b.Predict[next] < b.SeqBounds[i+1]; next++ {
+			l.Tokens++
+			l.TokenSum += float64(losses[next])
+			if hits[next] {
+				l.TokenHits++
+			}
+		}
+		tasks[name] = l
+	}
 }
 
 func notFinite(l model.Loss, norm float64) string {
@@ -349,7 +481,8 @@ func (r *run) count(b *masking.Batch) {
 // maxNamed is how many documents of a skipped batch are named.
 const maxNamed = 64
 
-// skip leaves the weights as they are and tells which documents the batch is of.
+// skip leaves the weights as they are and tells which batch it was, of which
+// documents. After too many in a row the run goes back.
 func (r *run) skip(b *masking.Batch, reason string) error {
 	s := r.state
 	s.Skipped++
@@ -357,21 +490,57 @@ func (r *run) skip(b *masking.Batch, reason string) error {
 	var docs []string
 	for _, o := range b.Origins {
 		for _, span := range o.Spans {
-			if len(docs) < maxNamed {
-				docs = append(docs, o.Source+"/"+span.Doc)
+			if doc := o.Source + "/" + span.Doc; len(docs) < maxNamed && !slices.Contains(docs, doc) {
+				docs = append(docs, doc)
 			}
 		}
 	}
-	r.log.Warn("skipping a step", "step", s.Step, "reason", reason, "documents", docs[:min(4, len(docs))])
-	err := r.journal.write(&Line{Kind: "skip", Step: s.Step, Reason: reason, Documents: docs}, time.Now())
+	batch := s.Step + s.Shift
+	r.log.Warn("skipping a step", "step", s.Step, "batch", batch, "reason", reason, "documents", docs[:min(4, len(docs))])
+	err := r.journal.write(&Line{Kind: "skip", Step: s.Step, Batch: &batch, Reason: reason, Documents: docs}, time.Now())
 	if err != nil {
 		return err
 	}
 	if s.SkippedInRow >= r.cfg.MaxSkips {
-		return &NotFiniteError{s.Step, s.SkippedInRow, reason}
+		return r.rollback(reason)
 	}
 	s.Step++
 	return nil
+}
+
+// rollback goes back to the last checkpoint from before the steps that were skipped,
+// and on with the batches after them.
+func (r *run) rollback(reason string) error {
+	s, c := r.state, r.cfg
+	gaveUp := &NotFiniteError{s.Step, s.SkippedInRow, reason}
+	if s.Rollbacks >= c.MaxRollbacks {
+		return gaveUp
+	}
+	if err := r.saver.wait(); err != nil {
+		return err
+	}
+	bad := s.Step - int64(s.SkippedInRow) + 1
+	path, err := goodCheckpoint(c.Dir, bad, c.Checkpoint.Every)
+	if err != nil {
+		return err
+	}
+	if path == "" {
+		return gaveUp
+	}
+	old, err := loadCheckpoint(path, r.params, r.opt)
+	if err != nil {
+		return fmt.Errorf("going back from step %d: %w", s.Step, err)
+	}
+	from := s.Step
+	// What was seen stays seen; only the weights forget it.
+	old.Shift = s.Shift + s.Step + 1 - old.Step
+	old.Rollbacks, old.Skipped = s.Rollbacks+1, s.Skipped
+	old.Sequences, old.Tokens, old.Targets, old.SourceTokens = s.Sequences, s.Tokens, s.Targets, s.SourceTokens
+	old.Lineage, old.Recipe, old.Fraction = s.Lineage, s.Recipe, s.Fraction
+	*s = *old
+	r.checkpointed = -1
+	r.log.Warn("going back to a checkpoint and past the batches that were skipped", "step", from, "checkpoint", path, "next_batch", s.Step+s.Shift, "reason", reason)
+	return r.journal.write(&Line{Kind: "rollback", Step: from, To: &old.Step, Reason: reason}, time.Now())
 }
 
 // line writes the window's means and begins the next window.
@@ -381,18 +550,26 @@ func (r *run) line(lr float64) error {
 		return nil
 	}
 	f := figures(s.Window.Loss, r.cfg.PairWeight)
-	timing := r.timing(r.tokens, r.waited, r.lineAt)
+	timing := r.timing(r.tokens, r.waited, r.flop, r.lineAt)
 	now := time.Now()
+	if len(s.Window.Sources) > 1 {
+		for _, name := range slices.Sorted(maps.Keys(s.Window.Sources)) {
+			task := figures(s.Window.Sources[name], 0)
+			if err := r.journal.write(&Line{Kind: "train", Step: s.Step, Source: name, Figures: &task}, now); err != nil {
+				return err
+			}
+		}
+	}
 	err := r.journal.write(&Line{
 		Kind: "train", Step: s.Step, Figures: &f, Timing: &timing,
 		Progress: &Progress{
-			LR: lr, GradNorm: s.Window.NormSum / float64(s.Window.Steps), GradNormMax: s.Window.NormMax,
+			LR: lr, GradNorm: s.Window.NormSum / float64(s.Window.Steps), GradNormMax: s.Window.NormMax, WeightNorm: r.opt.weightNorm(),
 			SequencesSeen: s.Sequences, TokensSeen: s.Tokens, Skipped: s.Skipped, SourceTokens: maps.Clone(s.SourceTokens),
 		},
 	}, now)
 	s.Train, s.Window = &f, window{}
-	r.allTokens, r.allWaited = r.allTokens+r.tokens, r.allWaited+r.waited
-	r.tokens, r.waited, r.lineAt = 0, 0, now
+	r.allTokens, r.allWaited, r.allFLOP = r.allTokens+r.tokens, r.allWaited+r.waited, r.allFLOP+r.flop
+	r.tokens, r.waited, r.flop, r.lineAt = 0, 0, 0, now
 	note := fmt.Sprintf("loss %.3f, accuracy %.1f %%, lr %.2g, %.0f tokens/s", f.Loss, 100*f.TokenAccuracy, lr, timing.TokensPerSecond)
 	if h := s.Heldout; h != nil && h.Step > 0 {
 		note += fmt.Sprintf(", held-out %.3f", h.All.TokenLoss)
@@ -401,32 +578,39 @@ func (r *run) line(lr float64) error {
 	return err
 }
 
-func (r *run) timing(tokens int64, waited time.Duration, since time.Time) Timing {
+func (r *run) timing(tokens int64, waited time.Duration, flop float64, since time.Time) Timing {
 	memory := []metrics.Sample{{Name: "/memory/classes/total:bytes"}}
 	metrics.Read(memory)
-	t := Timing{Seconds: time.Since(r.began).Seconds()}
+	t := Timing{Seconds: time.Since(r.began).Seconds(), ResidentBytes: residentBytes()}
 	if memory[0].Value.Kind() == metrics.KindUint64 {
 		t.MemoryBytes = memory[0].Value.Uint64()
 	}
 	if d := time.Since(since).Seconds(); d > 0 && tokens > 0 {
 		t.TokensPerSecond = float64(tokens) / d
 		t.WaitShare = waited.Seconds() / d
+		if peak := r.cfg.Roofline.FLOPS; peak > 0 {
+			t.MFU = flop / d / peak
+		}
 	}
 	return t
 }
 
-// due makes the evaluation and the checkpoint that are due after a step.
+// due makes the evaluation and the checkpoint that are due after a step that is not
+// the last.
 func (r *run) due(ctx context.Context) error {
 	s, c := r.state, r.cfg
-	last := s.Step == c.Steps
+	if r.budget == nil && s.Step == c.Steps {
+		return nil // finish does all of it
+	}
 	at := time.Now()
-	if r.heldout != nil && (last || c.Evaluation.Every > 0 && s.Step%c.Evaluation.Every == 0) {
+	if r.heldout != nil && c.Evaluation.Every > 0 && s.Step%c.Evaluation.Every == 0 {
 		if err := r.evaluate(ctx); err != nil {
 			return err
 		}
 	}
-	if last || c.Checkpoint.Every > 0 && s.Step%c.Checkpoint.Every == 0 ||
-		c.Checkpoint.Interval > 0 && time.Since(r.checkpointAt) >= c.Checkpoint.Interval {
+	if c.Checkpoint.Every > 0 && s.Step%c.Checkpoint.Every == 0 ||
+		c.Checkpoint.Interval > 0 && time.Since(r.checkpointAt) >= c.Checkpoint.Interval ||
+		c.Checkpoint.KeepBest && s.Best != nil && s.Best.Step == s.Step {
 		if err := r.write(); err != nil {
 			return err
 		}
@@ -441,6 +625,11 @@ func (r *run) write() error {
 	s := r.state
 	if r.checkpointed == s.Step {
 		return nil
+	}
+	if r.budget != nil {
+		if err := r.budget.sync(); err != nil {
+			return fmt.Errorf("writing the record of the time budget: %w", err)
+		}
 	}
 	s.MetricsBytes, s.EventsBytes = r.journal.size, r.journal.events.Size()
 	if err := r.saver.begin(s); err != nil {

@@ -179,7 +179,7 @@ func TestAccumulationIsWeightedByTokens(t *testing.T) {
 		m := &undropped{newFakeModel(t)}
 		r := &run{
 			cfg: &c, model: m, params: m.params, state: &State{SourceTokens: map[string]int64{}},
-			opt: newAdamW(c.Optimizer, m.Pool(), m.params), log: c.Log,
+			opt: newOptimizer(c.Optimizer, 0, m.Pool(), m.params), log: c.Log,
 		}
 		var err error
 		if r.journal, err = openJournal(c.Dir, r.state); err != nil {
@@ -400,7 +400,7 @@ func rewrite(t *testing.T, c Config, change func(m *fakeModel)) {
 	m := newFakeModel(t)
 	change(m)
 	s := &State{Step: 5, Updates: 5, Lineage: c.Lineage, Recipe: c.recipe()}
-	if _, err := writeCheckpoint(c.Dir, s, m.params, newAdamW(c.Optimizer, m.pool, m.params), 1); err != nil {
+	if _, err := writeCheckpoint(c.Dir, s, m.params, newOptimizer(c.Optimizer, 0, m.pool, m.params), Checkpointing{Keep: 1}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -444,6 +444,11 @@ func TestBadConfigsAreRefused(t *testing.T) {
 		"long warm-up":   func(c *Config) { c.Schedule.Warmup = c.Steps + 1 },
 		"keep nothing":   func(c *Config) { c.Checkpoint.Keep = 0 },
 		"a wrong change": func(c *Config) { c.AllowChange = []string{"model"} },
+		"an optimiser":   func(c *Config) { c.Optimizer.Kind = "adam" },
+		"steps, budget":  func(c *Config) { c.Budget = time.Second },
+		"linear, budget": func(c *Config) { c.Budget, c.Steps = time.Second, 0 },
+		"a mean of 1":    func(c *Config) { c.EMA = 1 },
+		"infinite rate":  func(c *Config) { c.Optimizer.LR = math.Inf(1) },
 		"a wrong model":  func(c *Config) { c.Lineage.Model = []byte("{") },
 	} {
 		c := fakeConfig(t.TempDir(), 10)
@@ -461,5 +466,44 @@ func TestOldCheckpointsAreRemoved(t *testing.T) {
 	names, err := checkpoints(checkpointDir(c.Dir))
 	if want := "[step-000000033 step-000000030 step-000000025]"; err != nil || fmt.Sprint(names) != want {
 		t.Errorf("kept %v, want %s (%v)", names, want, err)
+	}
+}
+
+// valley is a fakeModel whose held-out loss is lowest after 32 steps.
+type valley struct{ *fakeModel }
+
+func (m *valley) Evaluate(b *masking.Batch) (model.Loss, error) {
+	l, err := m.fakeModel.Evaluate(b)
+	l.TokenSum *= 1 + math.Abs(float64(m.steps)/3-32)
+	return l, err
+}
+
+func TestCheckpointsAreKeptByRule(t *testing.T) {
+	c := fakeConfig(t.TempDir(), 63)
+	c.Checkpoint = Checkpointing{Every: 5, Keep: 1, KeepEvery: 20, KeepBest: true}
+	res, err := Run(t.Context(), c, &valley{newFakeModel(t)}, &fakeBatches{seed: 1}, &fakeBatches{seed: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	best := res.State.Best
+	lowest := math.Inf(1)
+	lines, err := ReadMetrics(c.Dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, l := range lines {
+		if l.Kind == "heldout" && l.Source == "" {
+			lowest = min(lowest, l.Loss)
+		}
+	}
+	if best.Loss != lowest || best.Step != 32 {
+		t.Fatalf("the best is %+v, the lowest loss %v", best, lowest)
+	}
+	names, err := checkpoints(checkpointDir(c.Dir))
+	want := []string{"step-000000063", "step-000000060", "step-000000040", "step-000000020", fmt.Sprintf("step-%09d", best.Step)}
+	slices.Sort(want)
+	slices.Sort(names)
+	if err != nil || !slices.Equal(names, want) {
+		t.Errorf("kept %v, want %v (%v)", names, want, err)
 	}
 }

@@ -15,6 +15,6 @@ func main() { os.Exit(cli.Main(command)) }
 // command makes the command tree.
 func command(env *cli.Env) *cobra.Command {
 	root := trainCommand(env)
-	root.AddCommand(batchesCommand(env), fillCommand(env), exportCommand(env), cli.RunCommand(env, "pretrain"))
+	root.AddCommand(batchesCommand(env), evalCommand(env), fillCommand(env), generateCommand(env), exportCommand(env), importCommand(env), cli.RunCommand(env, "pretrain"))
 	return root
 }

@@ -1,0 +1,52 @@
+package model
+
+import "github.com/tributary-ml/tributary/masking"
+
+// FLOP is Config.FLOP of the model's configuration.
+func (m *Model) FLOP(b *masking.Batch) float64 { return m.config.FLOP(b) }
+
+// FLOP returns how many floating-point operations the products of a step on the
+// batch take, forward and backward: two a weight for each position forward and four
+// backward (Kaplan et al. 2020, section 2.1), attention's scores of the pairs that
+// see each other, and the vocabulary at the predicted positions only. What a padded
+// implementation would compute beyond that does not count.
+func (c Config) FLOP(b *masking.Batch) float64 {
+	h, f, layers := float64(c.HiddenSize), float64(c.IntermediateSize), float64(c.NumHiddenLayers)
+	tokens, predicted := float64(len(b.Tokens)), float64(len(b.Predict))
+	var pairs float64
+	for i := range b.Sequences() {
+		n := float64(b.SeqBounds[i+1] - b.SeqBounds[i])
+		if b.Ranks != nil || c.Causal() {
+			pairs += n * (n + 1) / 2
+		} else {
+			pairs += n * n
+		}
+	}
+	forward := layers * (tokens*2*(4*h*h+2*h*f) + 4*pairs*h)
+	forward += predicted * 2 * h * float64(c.VocabSize)
+	if !c.Causal() {
+		forward += predicted * 2 * h * h
+	}
+	return 3 * forward
+}
+
+// ActivationBytes returns about how much memory the forward pass of a micro-batch
+// keeps for the backward pass: the results of every operation, their gradients, and
+// the slopes of activations.
+func (c Config) ActivationBytes(tokens, predicted, sequences int) int64 {
+	h, f := int64(c.HiddenSize), int64(c.IntermediateSize)
+	n, k := int64(tokens), int64(predicted+sequences)
+	// Of a layer at every position: queries, keys and values, and five results of the
+	// model's width, each with its gradient, and the inner width with its slopes.
+	layer := 2*8*h + 3*f + int64(c.NumAttentionHeads) + 4
+	floats := 2*2*h*n + int64(c.NumHiddenLayers)*layer*n
+	if !c.Causal() {
+		// The last layer has keys and values at every position and the rest at those
+		// that are read.
+		rest := layer + 2*h
+		floats += -layer*n + 2*2*h*n + rest*min(n, k) + 9*h*int64(predicted)
+	} else if k < n {
+		floats += 2 * h * int64(predicted)
+	}
+	return 4 * floats * 9 / 8
+}
