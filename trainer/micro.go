@@ -14,7 +14,10 @@ func split(b *masking.Batch, n int) []*masking.Batch {
 	for lo := 0; lo < total; lo += n {
 		hi := min(total, lo+n)
 		start, end := b.SeqBounds[lo], b.SeqBounds[hi]
-		m := &masking.Batch{Step: b.Step, Tokens: b.Tokens[start:end], Segments: b.Segments[start:end]}
+		m := &masking.Batch{
+			Step: b.Step, Tokens: b.Tokens[start:end], Segments: b.Segments[start:end],
+			TwoStream: b.TwoStream, Classes: b.Classes, SequenceClasses: b.SequenceClasses,
+		}
 		for _, bound := range b.SeqBounds[lo : hi+1] {
 			m.SeqBounds = append(m.SeqBounds, bound-start)
 		}
@@ -25,7 +28,15 @@ func split(b *masking.Batch, n int) []*masking.Batch {
 		for ; next < len(b.Predict) && b.Predict[next] < end; next++ {
 			m.Predict = append(m.Predict, b.Predict[next]-start)
 		}
-		m.Labels = b.Labels[first:next]
+		if b.Labels != nil {
+			m.Labels = b.Labels[first:next]
+		}
+		if b.Values != nil {
+			m.Values = b.Values[first:next]
+		}
+		if b.SequenceValues != nil {
+			m.SequenceValues = b.SequenceValues[lo:hi]
+		}
 		if b.PairLabels != nil {
 			m.PairLabels = b.PairLabels[lo:hi]
 		}
@@ -40,7 +51,7 @@ func split(b *masking.Batch, n int) []*masking.Batch {
 // gather returns the batch of the sequences for which keep reports true, in
 // order.
 func gather(b *masking.Batch, keep func(seq int) bool) *masking.Batch {
-	g := &masking.Batch{Step: b.Step, SeqBounds: []int32{0}}
+	g := &masking.Batch{Step: b.Step, SeqBounds: []int32{0}, TwoStream: b.TwoStream, Classes: b.Classes, SequenceClasses: b.SequenceClasses}
 	next := 0
 	for i := range b.Sequences() {
 		start, end := b.SeqBounds[i], b.SeqBounds[i+1]
@@ -54,7 +65,12 @@ func gather(b *masking.Batch, keep func(seq int) bool) *masking.Batch {
 		shift := int32(len(g.Tokens)) - start
 		for k := first; k < next; k++ {
 			g.Predict = append(g.Predict, b.Predict[k]+shift)
-			g.Labels = append(g.Labels, b.Labels[k])
+			if b.Labels != nil {
+				g.Labels = append(g.Labels, b.Labels[k])
+			}
+			if b.Values != nil {
+				g.Values = append(g.Values, b.Values[k])
+			}
 		}
 		g.Tokens = append(g.Tokens, b.Tokens[start:end]...)
 		g.Segments = append(g.Segments, b.Segments[start:end]...)
@@ -64,6 +80,9 @@ func gather(b *masking.Batch, keep func(seq int) bool) *masking.Batch {
 		}
 		if b.PairLabels != nil {
 			g.PairLabels = append(g.PairLabels, b.PairLabels[i])
+		}
+		if b.SequenceValues != nil {
+			g.SequenceValues = append(g.SequenceValues, b.SequenceValues[i])
 		}
 		if b.Origins != nil {
 			g.Origins = append(g.Origins, b.Origins[i])
