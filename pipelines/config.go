@@ -18,6 +18,7 @@ import (
 	"github.com/tributary-ml/tributary/masking"
 	"github.com/tributary-ml/tributary/mixer"
 	"github.com/tributary-ml/tributary/mixer/names"
+	"github.com/tributary-ml/tributary/tokenize"
 	"github.com/tributary-ml/tributary/trainer"
 )
 
@@ -105,6 +106,10 @@ type TokenizerSection struct {
 	VocabSize    int    `yaml:"vocab_size"`
 	MinFrequency int64  `yaml:"min_frequency"`
 	Lowercase    bool   `yaml:"lowercase"`
+	// Mix weighs the sources, such as "books:0.3,wiki:0.7"; Sample learns from about so
+	// much text. Without them every document of every source counts once.
+	Mix    string `yaml:"mix"`
+	Sample Size   `yaml:"sample"`
 }
 
 // ShardsSection says how shards are cut.
@@ -338,7 +343,14 @@ func (d *decoder) check(root *yaml.Node, cfg *Config) {
 	if err := checkName(cfg.Tokenizer.Name); err != nil {
 		bad("tokenizer.name", "%v", err)
 	}
-	oneOf(bad, "tokenizer.type", cfg.Tokenizer.Type, []string{DefaultTokenizerType})
+	oneOf(bad, "tokenizer.type", cfg.Tokenizer.Type, tokenize.Kinds())
+	if mix, err := checkMix(cfg.Tokenizer.Mix); err != nil {
+		bad("tokenizer.mix", "%v", err)
+	} else {
+		for _, c := range mix {
+			oneOf(bad, "tokenizer.mix", c.Name, sources)
+		}
+	}
 	if cfg.Tokenizer.VocabSize < 100 {
 		bad("tokenizer.vocab_size", "want at least 100")
 	}

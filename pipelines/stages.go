@@ -256,9 +256,13 @@ func tokenizerStage(cfg *Config, opts Options, inputs []string) stage {
 			return map[string]string{t.Name: d}, err
 		},
 		run: func(ctx context.Context, _ *record) (any, []string, error) {
+			sources := cfg.sourceNames()
+			if t.Mix != "" {
+				sources = nil // the mix names them
+			}
 			r, err := TrainTokenizer(ctx, TokenizerConfig{
 				Data: cfg.Data, Name: t.Name, Type: t.Type, VocabSize: t.VocabSize, MinFrequency: t.MinFrequency, Cased: !t.Lowercase,
-				Sources: cfg.sourceNames(), Jobs: opts.Jobs, Meter: opts.Meter, Log: opts.Log,
+				Sources: sources, Mix: t.Mix, SampleBytes: int64(t.Sample), Jobs: opts.Jobs, Meter: opts.Meter, Log: opts.Log,
 			})
 			if err != nil {
 				return nil, nil, err

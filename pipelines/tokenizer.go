@@ -5,13 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"iter"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
-
-	"github.com/zeebo/xxh3"
 
 	"github.com/tributary-ml/tributary/dedup"
 	"github.com/tributary-ml/tributary/ingest"
@@ -37,17 +35,26 @@ type TokenizerConfig struct {
 	// Name is the tokenizer's name under the data root; DefaultTokenizer when
 	// empty.
 	Name string `json:"name"`
-	// Type is "wordpiece", which is also the default.
+	// Type is one of tokenize.Kinds; DefaultTokenizerType when empty.
 	Type string `json:"type"`
 	// VocabSize is the number of pieces, control tokens included;
 	// DefaultVocabSize when 0.
 	VocabSize int `json:"vocab_size"`
 	// MinFrequency is how often a pair of pieces must occur to be merged; 2 when 0.
 	MinFrequency int64 `json:"min_frequency"`
-	// Cased keeps upper case and accents.
+	// Cased keeps upper case and accents. Byte-level BPE always does.
 	Cased bool `json:"cased"`
 	// Sources are what it learns from; all when empty.
-	Sources []string        `json:"sources"`
+	Sources []string `json:"sources"`
+	// Mix gives the sources weights instead, such as "books:0.3,wiki:0.7": shares of
+	// the bytes. Every document counts at least once unless SampleBytes is set.
+	Mix string `json:"mix,omitempty"`
+	// SampleBytes learns from about so much text, documents chosen by their ids.
+	SampleBytes int64 `json:"sample_bytes,omitempty"`
+	// Specials are the control tokens; those of the type when empty.
+	Specials []string `json:"specials,omitempty"`
+	// MemoryBytes bounds the table of words; 512 MiB when 0.
+	MemoryBytes int64           `json:"memory_bytes,omitempty"`
 	Jobs    int             `json:"-"`
 	Meter   *progress.Meter `json:"-"`
 	Log     *slog.Logger    `json:"-"`
@@ -64,6 +71,9 @@ type TokenizerReport struct {
 	// Documents is the number of documents it learned from; documents that marks
 	// cover whole are left out.
 	Documents int64 `json:"documents"`
+	// Times says how often the documents of each source counted, with a mix or a
+	// sample.
+	Times map[string]float64 `json:"times,omitempty"`
 }
 
 // TokenizerDir returns the directory of a tokenizer under the data root.
@@ -153,11 +163,24 @@ func TrainTokenizer(ctx context.Context, cfg TokenizerConfig) (*TokenizerReport,
 		}
 		return &TokenizerReport{Name: cfg.Name, Path: dir, VocabSize: t.VocabSize(), Digest: t.Digest(), Skipped: true, Documents: m.Totals["documents"]}, nil
 	}
-	var documents int64
-	t, err := tokenize.TrainWordPiece(ctx, unmarked(ctx, cfg.Data, cfg.Sources, &documents), tokenize.TrainOptions{
+	mix, err := checkMix(cfg.Mix)
+	if err != nil {
+		return fail(err)
+	}
+	texts := &mixedTexts{data: cfg.Data, sources: cfg.Sources}
+	if err := texts.plan(ctx, mix, cfg.SampleBytes, cfg.Meter); err != nil {
+		return fail(err)
+	}
+	specials := cfg.Specials
+	if len(specials) == 0 && cfg.Type == tokenize.KindBPE {
+		specials = tokenize.RobertaSpecials()
+	}
+	t, err := tokenize.Train(ctx, cfg.Type, texts.texts(ctx), tokenize.TrainOptions{
 		VocabSize:    cfg.VocabSize,
 		MinFrequency: cfg.MinFrequency,
 		Lowercase:    !cfg.Cased,
+		Specials:     specials,
+		MemoryBytes:  cfg.MemoryBytes,
 		Jobs:         cfg.Jobs,
 		Meter:        cfg.Meter,
 		Log:          cfg.Log,
@@ -170,11 +193,11 @@ func TrainTokenizer(ctx context.Context, cfg TokenizerConfig) (*TokenizerReport,
 		return fail(err)
 	}
 	m := &store.Manifest{Format: tokenizerFormat, Key: key, Config: config, Inputs: inputs,
-		Totals: map[string]int64{"documents": documents, "vocab_size": int64(t.VocabSize())}}
+		Totals: map[string]int64{"documents": texts.documents, "vocab_size": int64(t.VocabSize())}}
 	if err := saveTokenizer(t, dir, m); err != nil {
 		return fail(err)
 	}
-	return &TokenizerReport{Name: cfg.Name, Path: dir, VocabSize: t.VocabSize(), Digest: t.Digest(), Documents: documents}, nil
+	return &TokenizerReport{Name: cfg.Name, Path: dir, VocabSize: t.VocabSize(), Digest: t.Digest(), Documents: texts.documents, Times: texts.times}, nil
 }
 
 // saveTokenizer makes the tokenizer's directory appear, with its manifest.
@@ -243,14 +266,27 @@ func (cfg TokenizerConfig) withDefaults() (TokenizerConfig, error) {
 	if cfg.Type == "" {
 		cfg.Type = DefaultTokenizerType
 	}
-	if cfg.Type != DefaultTokenizerType {
-		return cfg, fmt.Errorf("tokenizer type %q: this version trains %q", cfg.Type, DefaultTokenizerType)
+	if !slices.Contains(tokenize.Kinds(), cfg.Type) {
+		return cfg, fmt.Errorf("tokenizer type %q is not one of %s", cfg.Type, strings.Join(tokenize.Kinds(), ", "))
+	}
+	if cfg.SampleBytes < 0 || cfg.MemoryBytes < 0 {
+		return cfg, errors.New("sample and memory cannot be negative")
 	}
 	if cfg.VocabSize == 0 {
 		cfg.VocabSize = DefaultVocabSize
 	}
 	if cfg.MinFrequency == 0 {
 		cfg.MinFrequency = 2
+	}
+	mix, err := checkMix(cfg.Mix)
+	if err != nil {
+		return cfg, err
+	}
+	if len(mix) > 0 && len(cfg.Sources) > 0 {
+		return cfg, errMixAndSources
+	}
+	for _, c := range mix {
+		cfg.Sources = append(cfg.Sources, c.Name)
 	}
 	if len(cfg.Sources) == 0 {
 		all, err := ingest.Sources(cfg.Data)
@@ -263,36 +299,4 @@ func (cfg TokenizerConfig) withDefaults() (TokenizerConfig, error) {
 		cfg.Sources = all
 	}
 	return cfg, nil
-}
-
-// unmarked streams the texts of the documents that no mark covers whole and
-// counts them.
-func unmarked(ctx context.Context, dataDir string, sources []string, count *int64) iter.Seq2[string, error] {
-	return func(yield func(string, error) bool) {
-		for _, source := range sources {
-			marked := map[xxh3.Uint128]struct{}{}
-			for mark, err := range dedup.Marks(ctx, dataDir, source) {
-				if err != nil {
-					yield("", err)
-					return
-				}
-				if mark.Whole() {
-					marked[xxh3.HashString128(mark.ID)] = struct{}{}
-				}
-			}
-			for d, err := range ingest.Documents(ctx, dataDir, source) {
-				if err != nil {
-					yield("", err)
-					return
-				}
-				if _, ok := marked[xxh3.HashString128(d.ID)]; ok {
-					continue
-				}
-				*count++
-				if !yield(d.Text, nil) {
-					return
-				}
-			}
-		}
-	}
 }

@@ -42,37 +42,47 @@ type bpe struct {
 }
 
 // mergeTable maps pairs of ids to rank and merged id: open addressing, half full
-// at most.
+// at most. Most pairs are not merged; a small filter, a bit a hash, turns most of
+// these away without touching the table.
 type mergeTable struct {
-	keys  []uint64
-	to    []mergeTo
-	shift uint
+	slots  []mergeSlot
+	filter []uint64
+	shift  uint
+}
+
+type mergeSlot struct {
+	key uint64
+	mergeTo
 }
 
 type mergeTo struct{ rank, id int32 }
 
 const noPair = ^uint64(0)
 
+// filterBits is the size of the filter as a power of two, in bits: 32 KiB.
+const filterBits = 18
+
 func newMergeTable(n int) mergeTable {
 	size := uint(bits.Len(uint(2*n + 1)))
-	t := mergeTable{keys: make([]uint64, 1<<size), to: make([]mergeTo, 1<<size), shift: 64 - size}
-	for i := range t.keys {
-		t.keys[i] = noPair
+	t := mergeTable{slots: make([]mergeSlot, 1<<size), filter: make([]uint64, 1<<(filterBits-6)), shift: 64 - size}
+	for i := range t.slots {
+		t.slots[i].key = noPair
 	}
 	return t
 }
 
-func (t *mergeTable) slot(key uint64) uint64 {
-	return key * 0x9e3779b97f4a7c15 >> t.shift
-}
+func pairHash(key uint64) uint64 { return (key ^ key>>29) * 0x9e3779b97f4a7c15 }
 
 func (t *mergeTable) put(key uint64, to mergeTo) {
-	mask := uint64(len(t.keys) - 1)
-	i := t.slot(key)
-	for t.keys[i] != noPair && t.keys[i] != key {
+	mask := uint64(len(t.slots) - 1)
+	h := pairHash(key)
+	i := h >> t.shift
+	for t.slots[i].key != noPair && t.slots[i].key != key {
 		i = (i + 1) & mask
 	}
-	t.keys[i], t.to[i] = key, to
+	t.slots[i] = mergeSlot{key, to}
+	bit := h >> 8 & (1<<filterBits - 1)
+	t.filter[bit>>6] |= 1 << (bit & 63)
 }
 
 // none is the rank of a pair that is not merged.
@@ -80,11 +90,20 @@ const none = int32(1<<31 - 1)
 
 func (t *mergeTable) get(left, right int32) mergeTo {
 	key := pairKey(left, right)
-	mask := uint64(len(t.keys) - 1)
-	for i := t.slot(key); ; i = (i + 1) & mask {
-		switch t.keys[i] {
+	h := pairHash(key)
+	bit := h >> 8 & (1<<filterBits - 1)
+	if t.filter[bit>>6]>>(bit&63)&1 == 0 {
+		return mergeTo{none, -1}
+	}
+	return t.find(key, h)
+}
+
+func (t *mergeTable) find(key, h uint64) mergeTo {
+	mask := uint64(len(t.slots) - 1)
+	for i := h >> t.shift; ; i = (i + 1) & mask {
+		switch s := &t.slots[i]; s.key {
 		case key:
-			return t.to[i]
+			return s.mergeTo
 		case noPair:
 			return mergeTo{none, -1}
 		}
@@ -190,13 +209,16 @@ type bpeWord struct {
 	ids   []int32
 	ends  []int32
 	ranks []mergeTo
-	// A long word is a list, and its pairs a heap of rank and place.
+	// A long word is a list.
 	prev, next []int32
-	heap       []uint64
+	queues     mergeQueues
+	// work counts what was done: symbols, and pairs that passed through the queues.
+	work int64
 }
 
 // merge merges the symbols in w.
 func (m *bpe) merge(w *bpeWord) {
+	w.work += int64(len(w.ids))
 	if len(w.ids) <= 32 {
 		m.mergeShort(w)
 	} else {
@@ -236,114 +258,6 @@ func (m *bpe) mergeShort(w *bpeWord) {
 		}
 	}
 	w.ids, w.ends, w.ranks = ids[:n], ends[:n], ranks[:0]
-}
-
-// mergeLong keeps the pairs in a heap: n log n for n symbols.
-func (m *bpe) mergeLong(w *bpeWord) {
-	n := int32(len(w.ids))
-	w.prev, w.next, w.heap = w.prev[:0], w.next[:0], w.heap[:0]
-	for i := range n {
-		w.prev, w.next = append(w.prev, i-1), append(w.next, i+1)
-		if i+1 < n {
-			if r := m.merges.get(w.ids[i], w.ids[i+1]); r.rank != none {
-				w.heap = append(w.heap, uint64(r.rank)<<32|uint64(i))
-			}
-		}
-	}
-	for i := len(w.heap)/4 + 1; i >= 0; i-- {
-		w.down(i)
-	}
-	for len(w.heap) > 0 {
-		top := w.heap[0]
-		i := int32(uint32(top))
-		j := n
-		to := mergeTo{rank: none}
-		if w.ids[i] >= 0 {
-			if j = w.next[i]; j < n {
-				to = m.merges.get(w.ids[i], w.ids[j])
-			}
-		}
-		// Another merge may have taken a side of the pair.
-		if to.rank == none || to.rank != int32(top>>32) {
-			w.pop()
-			continue
-		}
-		w.ids[i], w.ids[j] = to.id, -1
-		w.ends[i] = w.ends[j]
-		after := w.next[j]
-		w.next[i] = after
-		fresh := false
-		if after < n {
-			w.prev[after] = i
-			if r := m.merges.get(to.id, w.ids[after]); r.rank != none {
-				// The new pair takes the old one's place at the top.
-				w.heap[0] = uint64(r.rank)<<32 | uint64(i)
-				w.down(0)
-				fresh = true
-			}
-		}
-		if !fresh {
-			w.pop()
-		}
-		if before := w.prev[i]; before >= 0 {
-			if r := m.merges.get(w.ids[before], to.id); r.rank != none {
-				w.push(uint64(r.rank)<<32 | uint64(before))
-			}
-		}
-	}
-	out := 0
-	for i := int32(0); i < n; i = w.next[i] {
-		w.ids[out], w.ends[out] = w.ids[i], w.ends[i]
-		out++
-	}
-	w.ids, w.ends = w.ids[:out], w.ends[:out]
-}
-
-func (w *bpeWord) pop() {
-	last := len(w.heap) - 1
-	w.heap[0] = w.heap[last]
-	w.heap = w.heap[:last]
-	w.down(0)
-}
-
-func (w *bpeWord) push(v uint64) {
-	w.heap = append(w.heap, v)
-	i := len(w.heap) - 1
-	for i > 0 {
-		p := (i - 1) / 4
-		if w.heap[p] <= v {
-			break
-		}
-		w.heap[i] = w.heap[p]
-		i = p
-	}
-	w.heap[i] = v
-}
-
-func (w *bpeWord) down(i int) {
-	h := w.heap
-	if i >= len(h) {
-		return
-	}
-	v := h[i]
-	for {
-		c := 4*i + 1
-		if c >= len(h) {
-			break
-		}
-		best := c
-		for k := c + 1; k < min(c+4, len(h)); k++ {
-			if h[k] < h[best] {
-				best = k
-			}
-		}
-		if h[best] >= v {
-			break
-		}
-		h[i] = h[best]
-		i = best
-	}
-	h[i] = v
 }
 
 // spell sets w to the characters of a word as they stand in the vocabulary.
@@ -427,19 +341,6 @@ func (m *bpe) encode(e *Encoder, word []byte) error {
 		end := len(word)
 		if m.cut {
 			end = start + cutBefore(word[start:])
-		}
-		if !e.offsets && end-start <= cachedBytes {
-			slot, have := e.cache.slot(word[start:end])
-			if !have {
-				m.spell(w, word[start:end])
-				m.merge(w)
-				slot.put(word[start:end], w.ids, nil)
-				e.ids = append(e.ids, w.ids...)
-			} else {
-				e.ids = append(e.ids, slot.ids[:slot.n]...)
-			}
-			start = end
-			continue
 		}
 		m.spell(w, word[start:end])
 		m.merge(w)

@@ -3,13 +3,13 @@ package tokenize
 import "encoding/binary"
 
 // wordCache remembers how short words were cut. It has a fixed size: a word takes
-// the place of another that falls into the same slot.
+// the place of the older of the two in its set.
 type wordCache struct {
 	slots []cachedWord
 }
 
 const (
-	cacheBits   = 14
+	cacheBits   = 14 // sets of two words, 2 MiB
 	cachedBytes = 24
 	cachedIDs   = 6
 )
@@ -21,15 +21,27 @@ type cachedWord struct {
 	ids     [cachedIDs]int32
 	ends    [cachedIDs]uint8
 	size, n uint8
+	_       [8]byte // a slot is one cache line
+}
+
+func (s *cachedWord) is(word []byte) bool {
+	return int(s.size) == len(word) && string(s.word[:len(word)]) == string(word)
 }
 
 // slot returns the place of word, and whether it holds the word.
 func (c *wordCache) slot(word []byte) (*cachedWord, bool) {
 	if c.slots == nil {
-		c.slots = make([]cachedWord, 1<<cacheBits)
+		c.slots = make([]cachedWord, 2<<cacheBits)
 	}
-	s := &c.slots[cacheKey(word)]
-	return s, int(s.size) == len(word) && string(s.word[:len(word)]) == string(word)
+	set := c.slots[2*cacheKey(word):]
+	switch {
+	case set[0].is(word):
+		return &set[0], true
+	case set[1].is(word):
+		return &set[1], true
+	}
+	set[1] = set[0]
+	return &set[0], false
 }
 
 // put writes a word into its slot, if it fits.

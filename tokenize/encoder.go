@@ -3,6 +3,7 @@ package tokenize
 import (
 	"errors"
 	"fmt"
+	"math"
 	"unicode/utf8"
 
 	"github.com/tributary-ml/tributary/tokenize/chars"
@@ -23,14 +24,21 @@ type Encoder struct {
 	current  *part
 	err      error
 
-	bert     bertScanner
-	word     bpeWord
-	cache    wordCache
-	lattice  lattice
-	pieceIDs []int32
-	ends     []int32
-	found    []addedMatch
-	buf      []byte
+	// recording: ends receives where each piece ends, and apart whether each begins
+	// where the one before it ends.
+	recording, apart bool
+	// work counts steps through tries, merge tables and heaps.
+	work int64
+
+	bert      bertScanner
+	spacedRun spacedRun
+	word      bpeWord
+	cache     wordCache
+	lattice   lattice
+	pieceIDs  []int32
+	ends      []int32
+	found     []addedMatch
+	buf       []byte
 }
 
 // EncoderOption changes how an Encoder reads texts.
@@ -53,6 +61,8 @@ func (t *Tokenizer) NewEncoder(options ...EncoderOption) *Encoder {
 	if m, ok := t.model.(*wordPiece); ok {
 		// No word of more bytes has few enough characters to be cut.
 		e.bert.limit = 4 * m.maxChars
+	} else {
+		e.bert.limit = math.MaxInt32
 	}
 	e.ends = make([]int32, 0, 64)
 	return e
@@ -81,6 +91,7 @@ const (
 	pathGeneral path = iota
 	pathBERT
 	pathBytes
+	pathSpaced
 )
 
 // choosePath finds the fastest way that gives the right ids.
@@ -94,24 +105,20 @@ func (t *Tokenizer) choosePath() {
 			t.rules = newBertRules(n)
 			t.path = pathBERT
 		}
+	case *wordLevel:
+		if bertPre && (bertNorm || t.normalizer == nil) && m.unk >= 0 {
+			t.rules = newBertRules(n)
+			t.path = pathBERT
+		}
 	case *unigram:
-		// metaWords is taken inside the general path.
-		switch pre := t.pre.(type) {
-		case *metaspace:
-			if pre.Split && pre.Replacement == "▁" {
-				t.meta = pre
-			}
-		case *preTokenizerChain:
-			if len(pre.Steps) != 2 {
-				return
-			}
-			_, ok := pre.Steps[0].(*whitespaceSplit)
-			meta, ok2 := pre.Steps[1].(*metaspace)
-			if ok && ok2 && meta.Split && meta.Replacement == "▁" && meta.Prepend != "first" {
-				t.meta, t.metaSplits = meta, true
-			}
+		if t.spaced = newSpaced(t.normalizer, t.pre, m); t.spaced != nil {
+			t.path = pathSpaced
 		}
 	case *bpe:
+		if t.spaced = newSpaced(t.normalizer, t.pre, m); t.spaced != nil {
+			t.path = pathSpaced
+			return
+		}
 		if !m.whole || t.normalizer != nil {
 			return
 		}
@@ -187,6 +194,8 @@ func (e *Encoder) run(text string) {
 			case len(text) == 0:
 			case t.path == pathBERT:
 				e.bertWords(text, base)
+			case t.path == pathSpaced:
+				e.spacedOrGeneral(text, base)
 			default:
 				e.byteWords(text, base)
 			}
@@ -227,30 +236,43 @@ func (e *Encoder) token(id int32, s Span) {
 	e.nextWord++
 }
 
-// bertWords is BERT's chain in one pass.
+// cutter is a model of pathBERT.
+type cutter interface {
+	cut(dst []int32, ends []int32, word []byte, work *int64) (ids, endsOut []int32)
+}
+
+// bertWords is BERT's chain in one pass. Where a character stands that the scanner
+// may misplace, what lies between the spaces around it is taken step by step.
 func (e *Encoder) bertWords(text string, base int) {
 	s := &e.bert
-	m := e.t.model.(*wordPiece)
+	m := e.t.model.(cutter)
 	s.text, s.pos, s.align, s.odd = text, 0, e.offsets, false
-	before, firstWord := len(e.ids), e.nextWord
-	defer func() {
-		s.text = ""
+	chunk, ids, words := 0, len(e.ids), e.nextWord
+	for {
+		if at := s.pos; at > 0 && text[at-1] < utf8.RuneSelf && s.rules.ascii[text[at-1]] == bertSpace {
+			chunk, ids, words = at, len(e.ids), e.nextWord
+		}
+		if !s.next() {
+			break
+		}
 		if s.odd {
-			e.ids, e.nextWord = e.ids[:before], firstWord
-			if e.offsets {
-				e.enc.Spans, e.enc.Words = e.enc.Spans[:before], e.enc.Words[:before]
+			end := s.pos
+			for end < len(text) && (text[end-1] >= utf8.RuneSelf || s.rules.ascii[text[end-1]] != bertSpace) {
+				end++
 			}
-			e.general(nil, text, base)
+			e.ids, e.nextWord = e.ids[:ids], words
+			if e.offsets {
+				e.enc.Spans, e.enc.Words = e.enc.Spans[:ids], e.enc.Words[:ids]
+			}
+			e.general(nil, text[chunk:end], base+chunk)
+			s.pos, s.odd = end, false
+			continue
 		}
-	}()
-	if !e.offsets {
-		for s.next() {
-			e.ids, _ = m.cut(e.ids, nil, s.word)
+		if !e.offsets {
+			e.ids, _ = m.cut(e.ids, nil, s.word, &e.work)
+			continue
 		}
-		return
-	}
-	for s.next() {
-		e.ids, e.ends = m.cut(e.ids, e.ends[:0], s.word)
+		e.ids, e.ends = m.cut(e.ids, e.ends[:0], s.word, &e.work)
 		start := 0
 		for _, end := range e.ends {
 			span := s.span(start, int(end))
@@ -260,6 +282,7 @@ func (e *Encoder) bertWords(text string, base int) {
 		}
 		e.nextWord++
 	}
+	s.text = ""
 }
 
 // byteWords is the chain of byte-level models: scanned words, looked up in the
@@ -384,10 +407,6 @@ func (e *Encoder) general(within *addedMatcher, text string, base int) {
 			return
 		}
 	}
-	if m, ok := t.model.(*unigram); ok && t.meta != nil && within == nil && !e.offsets {
-		e.metaWords(m, p.text, base)
-		return
-	}
 	parts := make([]part, 0, 16)
 	if within == nil {
 		parts = append(parts, p)
@@ -427,85 +446,34 @@ func (e *Encoder) general(within *addedMatcher, text string, base int) {
 	e.current = nil
 }
 
-// metaWords is Metaspace, alone or after a split at white space, and a Unigram
-// model in one pass: words begin with "▁" and are looked up in the cache.
-func (e *Encoder) metaWords(m *unigram, text []byte, base int) {
-	const mark = "▁"
-	word := e.buf[:0]
-	flush := func() {
-		if len(word) > 0 {
-			e.metaWord(m, word)
-		}
-		word = word[:0]
-	}
-	table := chars.Classes()
-	prefix := e.t.meta.Prepend == "always" || e.t.meta.Prepend == "first" && base == 0
-	begins := true // the next character begins a part
-	for i := 0; i < len(text); {
-		b := text[i]
-		n := 1
-		space := b == ' '
-		if e.t.metaSplits {
-			if b < utf8.RuneSelf {
-				space = asciiClass[b]&chars.Space != 0
-			} else {
-				var r rune
-				r, n = utf8.DecodeRune(text[i:])
-				space = table.Of(r)&chars.Space != 0
-			}
-			if space {
-				flush()
-				begins = true
-				i += n
-				continue
-			}
-		}
-		switch {
-		case space, b == mark[0] && len(text)-i >= len(mark) && string(text[i:i+len(mark)]) == mark:
-			if !space {
-				n = len(mark)
-			}
-			flush()
-			word = append(word, mark...)
-		default:
-			if begins && prefix {
-				word = append(word, mark...)
-			}
-			word = append(word, text[i:i+n]...)
-		}
-		begins = false
-		i += n
-	}
-	flush()
-	e.buf = word[:0]
-}
-
-// metaWord takes one word, from the cache if it is there.
-func (e *Encoder) metaWord(m *unigram, word []byte) {
-	if len(word) > cachedBytes {
-		if err := m.encode(e, word); err != nil && e.err == nil {
-			e.err = err
-		}
+// spacedOrGeneral takes the way of spaced chains if text allows it.
+func (e *Encoder) spacedOrGeneral(text string, base int) {
+	ids, first, err := len(e.ids), e.nextWord, e.err
+	if e.spacedWords(text, base) {
 		return
 	}
-	slot, have := e.cache.slot(word)
-	if have {
-		e.ids = append(e.ids, slot.ids[:slot.n]...)
-		return
+	e.ids, e.nextWord, e.err = e.ids[:ids], first, err
+	if e.offsets {
+		e.enc.Spans, e.enc.Words = e.enc.Spans[:ids], e.enc.Words[:ids]
 	}
-	before := len(e.ids)
-	if err := m.encode(e, word); err == nil {
-		slot.put(word, e.ids[before:], nil)
-	} else if e.err == nil {
-		e.err = err
-	}
+	e.general(nil, text, base)
 }
 
 // piece takes a piece of the word at hand: bytes i to j of its normalized form.
 func (e *Encoder) piece(id int32, i, j int) {
+	if e.recording {
+		e.apart = e.apart && (len(e.ends) == 0 && i == 0 || len(e.ends) > 0 && int(e.ends[len(e.ends)-1]) == i)
+		e.ends = append(e.ends, int32(j))
+	}
 	e.ids = append(e.ids, id)
 	if e.offsets {
-		e.enc.Spans = append(e.enc.Spans, e.current.span(i, j))
+		span := Span{}
+		if e.current != nil {
+			span = e.current.span(i, j)
+		} else {
+			span = e.spacedRun.w.span(i, j)
+		}
+		e.enc.Spans = append(e.enc.Spans, span)
 		e.enc.Words = append(e.enc.Words, e.nextWord)
 	}
 }

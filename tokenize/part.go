@@ -16,17 +16,29 @@ type part struct {
 	start int32
 	// id is the added token that the part is, or -1.
 	id int32
+	// inside: the part is taken out of a longer one, with something before it.
+	inside bool
 }
 
 // newPart takes text, which begins at start of the original. Without align the
 // origins are left out, in this part and in all that is made of it.
 func newPart(text string, start int, align bool) part {
-	p := part{text: toValid(text), id: -1, start: int32(start)}
+	return makePart(text, start, align, part{})
+}
+
+// makePart is newPart in the memory of a part that is no longer needed.
+func makePart(text string, start int, align bool, room part) part {
+	p := part{text: appendValid(room.text[:0], text), id: -1, start: int32(start)}
 	if !align {
 		return p
 	}
-	p.from, p.to = make([]int32, 0, len(p.text)), make([]int32, 0, len(p.text))
+	p.from, p.to = slices.Grow(room.from[:0], len(p.text)), slices.Grow(room.to[:0], len(p.text))
 	for i := 0; i < len(text); {
+		if b := text[i]; b < utf8.RuneSelf {
+			p.from, p.to = append(p.from, int32(start+i)), append(p.to, int32(start+i+1))
+			i++
+			continue
+		}
 		r, size := utf8.DecodeRuneInString(text[i:])
 		for range utf8.RuneLen(r) {
 			p.from, p.to = append(p.from, int32(start+i)), append(p.to, int32(start+i+size))
@@ -37,15 +49,16 @@ func newPart(text string, start int, align bool) part {
 }
 
 // toValid copies s with each invalid byte as U+FFFD.
-func toValid(s string) []byte {
+func toValid(s string) []byte { return appendValid(nil, s) }
+
+func appendValid(dst []byte, s string) []byte {
 	if utf8.ValidString(s) {
-		return []byte(s)
+		return append(dst, s...)
 	}
-	out := make([]byte, 0, len(s)+16)
 	for _, r := range s {
-		out = utf8.AppendRune(out, r)
+		dst = utf8.AppendRune(dst, r)
 	}
-	return out
+	return dst
 }
 
 // slice returns bytes i to j as a part of their own.

@@ -126,7 +126,7 @@ func (n *precompiled) normalize(p *part) error {
 		return nil
 	}
 	edits := make([]edit, 0, len(text))
-	changed := false
+	changed, skip := false, 0
 	put := func(old, form []byte) {
 		changed = true
 		first := len(edits)
@@ -138,8 +138,14 @@ func (n *precompiled) normalize(p *part) error {
 			edits[k].by = 1
 			diff--
 		}
-		if diff < 0 && len(edits) > 0 {
+		switch {
+		case diff >= 0:
+		case len(edits) > 0:
 			edits[len(edits)-1].by += diff
+		case p.inside:
+			// At the beginning of a text the reference forgets what it drops, and the
+			// origins of all that follows are shifted.
+			skip -= diff
 		}
 	}
 	for i := 0; i < len(text); {
@@ -162,7 +168,7 @@ func (n *precompiled) normalize(p *part) error {
 		}
 	}
 	if changed {
-		p.apply(edits, 0)
+		p.apply(edits, skip)
 	}
 	return nil
 }

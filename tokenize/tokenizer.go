@@ -44,10 +44,8 @@ type Tokenizer struct {
 	scan        scanner // of pathBytes
 	prefixSpace bool    // of pathBytes
 	isAddedID   []bool  // by id
-	// meta is the Metaspace that words are found by, after a split at white space
-	// when metaSplits; nil for other chains.
-	meta       *metaspace
-	metaSplits bool
+	// spaced is the way of pathSpaced.
+	spaced *spaced
 	// decodeAs holds the added tokens that are decoded in their normalized form.
 	decodeAs map[int32]string
 

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"iter"
 	"log/slog"
+	"slices"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/tributary-ml/tributary/ingest/progress"
@@ -61,6 +63,33 @@ func (o *TrainOptions) defaults() error {
 	return nil
 }
 
+// The kinds of tokenizers that Train trains.
+const (
+	KindWordPiece = "wordpiece"
+	KindBPE       = "bpe"
+	KindUnigram   = "unigram"
+	KindWordLevel = "wordlevel"
+)
+
+// Kinds lists the kinds of tokenizers that Train trains.
+func Kinds() []string { return []string{KindWordPiece, KindBPE, KindUnigram, KindWordLevel} }
+
+// Train trains a tokenizer of a kind on texts: WordPiece as TrainWordPiece does,
+// and so on.
+func Train(ctx context.Context, kind string, texts iter.Seq2[string, error], o TrainOptions) (*Tokenizer, error) {
+	switch kind {
+	case KindWordPiece:
+		return TrainWordPiece(ctx, texts, o)
+	case KindBPE:
+		return TrainBPE(ctx, texts, o)
+	case KindUnigram:
+		return TrainUnigram(ctx, texts, o)
+	case KindWordLevel:
+		return TrainWordLevel(ctx, texts, o)
+	}
+	return nil, fmt.Errorf("training a tokenizer of the kind %q: only %s are known", kind, strings.Join(Kinds(), ", "))
+}
+
 // ErrNoWords says that the texts to train on hold no word.
 var ErrNoWords = errors.New("the texts hold no word to train on")
 
@@ -81,28 +110,10 @@ func TrainWordPiece(ctx context.Context, texts iter.Seq2[string, error], o Train
 	}
 	const maxChars = 100
 	normalizer := &bertNormalizer{Type: "BertNormalizer", CleanText: true, HandleChineseChars: true, Lowercase: o.Lowercase}
-	rules := newBertRules(normalizer)
-	c := &counter{jobs: o.Jobs, memory: o.MemoryBytes, meter: o.Meter, words: func() func(string, func([]byte)) {
-		s := &bertScanner{rules: rules, limit: 4 * maxChars}
-		return func(text string, yield func([]byte)) {
-			s.text, s.pos = text, 0
-			for s.next() {
-				// A longer word is never looked up in the vocabulary.
-				if len(s.word) <= maxChars || utf8.RuneCount(s.word) <= maxChars {
-					yield(s.word)
-				}
-			}
-			s.text = ""
-		}
-	}}
-	words, err := c.count(ctx, texts)
+	words, err := countBertWords(ctx, texts, o, normalizer, maxChars)
 	if err != nil {
 		return nil, fmt.Errorf("training a WordPiece tokenizer: %w", err)
 	}
-	if len(words) == 0 {
-		return nil, fmt.Errorf("training a WordPiece tokenizer: %w", ErrNoWords)
-	}
-	sayDropped(o, c.dropped, len(words))
 	m := &merger{vocabSize: o.VocabSize, minFrequency: o.MinFrequency, prefix: "##", limit: o.Alphabet, meter: o.Meter}
 	if err := m.learn(ctx, words, bertSpecials); err != nil {
 		return nil, fmt.Errorf("training a WordPiece tokenizer: %w", err)
@@ -130,6 +141,87 @@ func TrainWordPiece(ctx context.Context, texts iter.Seq2[string, error], o Train
 	}
 	if err := t.finish(); err != nil {
 		return nil, fmt.Errorf("training a WordPiece tokenizer: %w", err)
+	}
+	return t, nil
+}
+
+// countBertWords counts the words of BERT's normalizer and pre-tokenizer that have
+// at most maxChars characters.
+func countBertWords(ctx context.Context, texts iter.Seq2[string, error], o TrainOptions, n *bertNormalizer, maxChars int) ([]wordCount, error) {
+	rules := newBertRules(n)
+	c := &counter{jobs: o.Jobs, memory: o.MemoryBytes, meter: o.Meter, words: func() func(string, func([]byte)) {
+		s := &bertScanner{rules: rules, limit: 4 * maxChars}
+		return func(text string, yield func([]byte)) {
+			s.text, s.pos = text, 0
+			for s.next() {
+				// A longer word is never looked up in the vocabulary.
+				if len(s.word) <= maxChars || utf8.RuneCount(s.word) <= maxChars {
+					yield(s.word)
+				}
+			}
+			s.text = ""
+		}
+	}}
+	words, err := c.count(ctx, texts)
+	if err != nil {
+		return nil, err
+	}
+	if len(words) == 0 {
+		return nil, ErrNoWords
+	}
+	sayDropped(o, c.dropped, len(words))
+	return words, nil
+}
+
+// TrainWordLevel trains a tokenizer whose pieces are the most frequent words, as
+// BERT's normalizer and pre-tokenizer find them; other words become "[UNK]". The
+// control tokens are BERT's unless Specials names others, of which "[UNK]" must be one.
+func TrainWordLevel(ctx context.Context, texts iter.Seq2[string, error], o TrainOptions) (*Tokenizer, error) {
+	const doing = "training a word-level tokenizer"
+	if err := o.defaults(); err != nil {
+		return nil, fmt.Errorf("%s: %w", doing, err)
+	}
+	specials := o.Specials
+	if len(specials) == 0 {
+		specials = bertSpecials
+	}
+	unk := slices.Index(specials, "[UNK]")
+	if unk < 0 || o.VocabSize <= len(specials) {
+		return nil, fmt.Errorf("%s: a vocabulary of %d with the control tokens %q has no room for a word or no [UNK]", doing, o.VocabSize, specials)
+	}
+	n := &bertNormalizer{Type: "BertNormalizer", CleanText: true, HandleChineseChars: true, Lowercase: o.Lowercase}
+	words, err := countBertWords(ctx, texts, o, n, 1000)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", doing, err)
+	}
+	m := &wordLevel{unkToken: "[UNK]", unk: int32(unk), vocab: newVocabulary(o.VocabSize)}
+	t := &Tokenizer{normalizer: n, pre: &bertPreTokenizer{Type: "BertPreTokenizer"}, model: m,
+		config: tokenizerConfig{class: "PreTrainedTokenizerFast", maxLength: 512}}
+	for id, s := range specials {
+		if err := m.vocab.add(s, int32(id)); err != nil {
+			return nil, fmt.Errorf("%s: %w", doing, err)
+		}
+		t.added = append(t.added, AddedToken{ID: int32(id), Content: s, Special: true})
+	}
+	for _, w := range words {
+		if m.vocab.size() == o.VocabSize || w.count < o.MinFrequency {
+			break
+		}
+		if _, ok := m.vocab.id(w.word); ok {
+			continue
+		}
+		if err := m.vocab.add(w.word, int32(m.vocab.span())); err != nil {
+			return nil, fmt.Errorf("%s: %w", doing, err)
+		}
+	}
+	sayShort(o, m.vocab.size())
+	cls, ok1 := m.vocab.id("[CLS]")
+	sep, ok2 := m.vocab.id("[SEP]")
+	if ok1 && ok2 {
+		t.post = bertTemplate("[CLS]", "[SEP]", cls, sep)
+	}
+	if err := t.finish(); err != nil {
+		return nil, fmt.Errorf("%s: %w", doing, err)
 	}
 	return t, nil
 }

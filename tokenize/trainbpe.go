@@ -12,6 +12,10 @@ import (
 // training of byte-level pieces: they are no words.
 const longestTrained = 1000
 
+// RobertaSpecials are the control tokens of RoBERTa, in the order of their ids: with
+// these a byte-level vocabulary serves every objective.
+func RobertaSpecials() []string { return []string{"<s>", "<pad>", "</s>", "<unk>", "<mask>"} }
+
 // endOfText is the control token of GPT-2.
 const endOfText = "<|endoftext|>"
 
@@ -19,7 +23,8 @@ const endOfText = "<|endoftext|>"
 // split pattern, all 256 bytes as alphabet, merges of frequent pairs, as the
 // trainer of Hugging Face tokenizers learns them. The result depends on the texts
 // and the options as that of TrainWordPiece does. Specials stand first in the
-// vocabulary; when there are none, "<|endoftext|>" does.
+// vocabulary; when there are none, "<|endoftext|>" does. With "<s>" and "</s>" among
+// them, these stand around a text as RoBERTa's do.
 func TrainBPE(ctx context.Context, texts iter.Seq2[string, error], o TrainOptions) (*Tokenizer, error) {
 	const doing = "training a byte-level BPE tokenizer"
 	if err := o.defaults(); err != nil {
@@ -89,6 +94,12 @@ func TrainBPE(ctx context.Context, texts iter.Seq2[string, error], o TrainOption
 	t := &Tokenizer{pre: level(), post: level(), decoder: level(), model: b, config: tokenizerConfig{class: "GPT2Tokenizer", maxLength: 1024}}
 	for id, s := range specials {
 		t.added = append(t.added, AddedToken{ID: int32(id), Content: s, Special: true})
+	}
+	cls, ok1 := b.vocab.id("<s>")
+	sep, ok2 := b.vocab.id("</s>")
+	if ok1 && ok2 {
+		t.post = &robertaProcessing{"RobertaProcessing", tokenAndID{"</s>", sep}, tokenAndID{"<s>", cls}, true, false}
+		t.config = tokenizerConfig{class: "PreTrainedTokenizerFast", maxLength: 512, cls: "<s>", sep: "</s>", bos: "<s>", eos: "</s>"}
 	}
 	if err := b.prepare(); err != nil {
 		return nil, fmt.Errorf("%s: %w", doing, err)

@@ -65,35 +65,43 @@ func (m *unigram) forbid(control []bool) error {
 // lattice is the scratch memory of a search: for each byte, the best way to end a
 // piece there.
 type lattice struct {
-	score []float64
-	from  []int32
-	id    []int32
+	nodes []latticeNode
 	ends  []int32
+	// work counts the steps through the trie.
+	work int64
 }
 
-// best finds the best pieces of text; their ends and ids lie in l.ends and l.id
-// at those ends, last first.
+// latticeNode is the best way to reach a byte: the score, where its last piece
+// begins, or -1, and that piece.
+type latticeNode struct {
+	score    float64
+	from, id int32
+}
+
+// best finds the best pieces of text; their ends lie in l.ends, last first, and
+// the pieces in the nodes at those ends.
 func (m *unigram) best(l *lattice, text []byte) {
 	n := len(text)
-	if cap(l.from) <= n {
-		l.score, l.from, l.id = make([]float64, n+n/4+64), make([]int32, n+n/4+64), make([]int32, n+n/4+64)
+	if cap(l.nodes) <= n {
+		l.nodes = make([]latticeNode, n+n/4+64)
 	}
-	score, from, id := l.score[:n+1], l.from[:n+1], l.id[:n+1]
-	for i := range from {
-		from[i] = -1
+	nodes := l.nodes[:n+1]
+	for i := range nodes {
+		nodes[i].from = -1
 	}
-	score[0] = 0
+	nodes[0].score = 0
 	units := m.trie.units
 	unknown := m.minScore - unknownPenalty
 	for at := 0; at < n; {
-		here := score[at]
+		here := nodes[at].score
 		size := 1
 		if text[at] >= utf8.RuneSelf {
 			_, size = utf8.DecodeRune(text[at:])
 		}
 		single := false
 		node := int32(0)
-		for i := at; i < n; {
+		i := at
+		for i < n {
 			next := units[node].base ^ int32(text[i])
 			u := &units[next]
 			if u.check != node {
@@ -102,22 +110,24 @@ func (m *unigram) best(l *lattice, text []byte) {
 			node = next
 			i++
 			if v := u.value; v >= 0 {
-				if s := m.scores[v] + here; from[i] < 0 || s > score[i] {
-					score[i], from[i], id[i] = s, int32(at), v
+				to := &nodes[i]
+				if s := m.scores[v] + here; to.from < 0 || s > to.score {
+					*to = latticeNode{s, int32(at), v}
 				}
 				single = single || i-at == size
 			}
 		}
+		l.work += int64(i - at + 1)
 		if !single {
-			i := at + size
-			if s := unknown + here; from[i] < 0 || s > score[i] {
-				score[i], from[i], id[i] = s, int32(at), m.unk
+			to := &nodes[at+size]
+			if s := unknown + here; to.from < 0 || s > to.score {
+				*to = latticeNode{s, int32(at), m.unk}
 			}
 		}
 		at += size
 	}
 	l.ends = l.ends[:0]
-	for at := int32(n); at > 0; at = from[at] {
+	for at := int32(n); at > 0; at = nodes[at].from {
 		l.ends = append(l.ends, at)
 	}
 }
@@ -132,14 +142,14 @@ func (m *unigram) encode(e *Encoder, word []byte) error {
 	start := 0
 	for k := len(l.ends) - 1; k >= 0; k-- {
 		end := int(l.ends[k])
-		id := l.id[end]
+		id := l.nodes[end].id
 		if id != m.unk {
 			e.piece(id, start, end)
 			start = end
 			continue
 		}
 		// Unknown characters in a row are one token.
-		for k > 0 && l.id[l.ends[k-1]] == m.unk {
+		for k > 0 && l.nodes[l.ends[k-1]].id == m.unk {
 			k--
 			end = int(l.ends[k])
 		}

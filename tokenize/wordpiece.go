@@ -45,8 +45,8 @@ func (m *wordPiece) forbid(control []bool) error {
 }
 
 // cut appends the pieces of word to dst and, when ends is not nil, the byte
-// in word at which each piece ends.
-func (m *wordPiece) cut(dst []int32, ends []int32, word []byte) ([]int32, []int32) {
+// in word at which each piece ends. It adds the steps taken to work.
+func (m *wordPiece) cut(dst []int32, ends []int32, word []byte, work *int64) ([]int32, []int32) {
 	if len(word) > m.maxChars && utf8.RuneCount(word) > m.maxChars {
 		return m.unknown(dst, ends, len(word))
 	}
@@ -55,7 +55,8 @@ func (m *wordPiece) cut(dst []int32, ends []int32, word []byte) ([]int32, []int3
 	node := int32(0)
 	for {
 		best, bestEnd := int32(-1), 0
-		for i := start; i < len(word); i++ {
+		i := start
+		for ; i < len(word); i++ {
 			next := units[node].base ^ int32(word[i])
 			u := &units[next]
 			if u.check != node {
@@ -66,6 +67,7 @@ func (m *wordPiece) cut(dst []int32, ends []int32, word []byte) ([]int32, []int3
 				best, bestEnd = u.value, i+1
 			}
 		}
+		*work += int64(i - start + 1)
 		if best < 0 {
 			if ends != nil {
 				ends = ends[:endsBefore]
@@ -102,7 +104,7 @@ func (m *wordPiece) encode(e *Encoder, word []byte) error {
 	if len(word) == 0 {
 		return nil
 	}
-	e.pieceIDs, e.ends = m.cut(e.pieceIDs[:0], e.ends[:0], word)
+	e.pieceIDs, e.ends = m.cut(e.pieceIDs[:0], e.ends[:0], word, &e.work)
 	start := 0
 	for i, id := range e.pieceIDs {
 		e.piece(id, start, int(e.ends[i]))
@@ -124,6 +126,19 @@ type wordLevel struct {
 func (m *wordLevel) forbid(control []bool) error { m.control = control; return nil }
 
 func (m *wordLevel) vocabulary() *vocabulary { return m.vocab }
+
+// cut is wordPiece.cut for whole words.
+func (m *wordLevel) cut(dst []int32, ends []int32, word []byte, work *int64) ([]int32, []int32) {
+	*work += int64(len(word))
+	id, ok := m.vocab.ids[string(word)]
+	if !ok || m.control[id] {
+		id = m.unk
+	}
+	if ends != nil {
+		ends = append(ends, int32(len(word)))
+	}
+	return append(dst, id), ends
+}
 
 func (m *wordLevel) encode(e *Encoder, word []byte) error {
 	id, ok := m.vocab.ids[string(word)]

@@ -15,19 +15,32 @@ const (
 	pictograph
 )
 
-var clusterClasses = sync.OnceValue(func() map[rune]clusterClass {
-	m := map[rune]clusterClass{}
+// clusterTable holds the classes of every character, nil pages for none.
+type clusterTable [maxPages]*[256]clusterClass
+
+func (t *clusterTable) of(r rune) clusterClass {
+	if page := t[uint32(r)>>8]; page != nil {
+		return page[uint8(r)]
+	}
+	return 0
+}
+
+var clusterClasses = sync.OnceValue(func() *clusterTable {
+	t := new(clusterTable)
 	for _, set := range []struct {
 		class  clusterClass
 		ranges [][2]rune
 	}{{attaching, attachingRanges}, {breaking, breakingRanges}, {leading, leadingRanges}, {pictograph, pictographRanges}} {
 		for _, r := range set.ranges {
 			for c := r[0]; c <= r[1]; c++ {
-				m[c] |= set.class
+				if t[c>>8] == nil {
+					t[c>>8] = new([256]clusterClass)
+				}
+				t[c>>8][uint8(c)] |= set.class
 			}
 		}
 	}
-	return m
+	return t
 })
 
 const zeroWidthJoiner = 0x200d
@@ -46,13 +59,13 @@ func ClusterEnd(text []byte, i int) int {
 	classes := clusterClasses()
 	core, n := utf8.DecodeRune(text[i:])
 	end := i + n
-	class := classes[core]
+	class := classes.of(core)
 	if class&breaking != 0 {
 		return end
 	}
 	for class&leading != 0 && end < len(text) {
 		r, n := utf8.DecodeRune(text[end:])
-		next := classes[r]
+		next := classes.of(r)
 		if next&breaking != 0 {
 			return end
 		}
@@ -62,7 +75,7 @@ func ClusterEnd(text []byte, i int) int {
 	last := core
 	for end < len(text) {
 		r, n := utf8.DecodeRune(text[end:])
-		next := classes[r]
+		next := classes.of(r)
 		switch {
 		case next&attaching != 0:
 		case last == zeroWidthJoiner && class&pictograph != 0 && next&pictograph != 0:
@@ -74,3 +87,7 @@ func ClusterEnd(text []byte, i int) int {
 	}
 	return end
 }
+
+// Joins reports whether r may make one grapheme cluster with a character before
+// or after it.
+func Joins(r rune) bool { return clusterClasses().of(r)&^breaking != 0 || r == zeroWidthJoiner }
