@@ -55,9 +55,9 @@ type TokenizerConfig struct {
 	Specials []string `json:"specials,omitempty"`
 	// MemoryBytes bounds the table of words; 512 MiB when 0.
 	MemoryBytes int64           `json:"memory_bytes,omitempty"`
-	Jobs    int             `json:"-"`
-	Meter   *progress.Meter `json:"-"`
-	Log     *slog.Logger    `json:"-"`
+	Jobs        int             `json:"-"`
+	Meter       *progress.Meter `json:"-"`
+	Log         *slog.Logger    `json:"-"`
 }
 
 // TokenizerReport is what TrainTokenizer did.
