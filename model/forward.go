@@ -82,20 +82,57 @@ func (m *Model) norm(x, sub *tensor.Tensor, n normParams, drop, out kernel.Dropo
 // postNorm runs the layers of BERT: each sub-layer's result is added to its input
 // and the sum normalised.
 func (m *Model) postNorm(b *masking.Batch, x *tensor.Tensor, keep []int32, dropout *counter.Key) *tensor.Tensor {
-	t := m.tape
 	x, _ = m.norm(nil, x, m.w.embedNorm, kernel.Dropout{}, m.dropout(dropout, 0, dropEmbedding))
 	for i := range m.w.layers {
-		l := &m.w.layers[i]
-		all := x
-		if keep != nil && i == len(m.w.layers)-1 {
-			x = t.Gather(all, keep)
+		var kept []int32
+		if i == len(m.w.layers)-1 {
+			kept = keep
 		}
-		y := m.attention(b, l, all, x, m.dropout(dropout, i+1, dropProbabilities))
-		x, _ = m.norm(x, y, l.attendedNorm, m.dropout(dropout, i+1, dropAttended), kernel.Dropout{})
-		y = t.Linear(x, activations[m.config.HiddenAct], l.inner)
-		y = t.Linear(y, kernel.None, l.outer)
-		x, _ = m.norm(x, y, l.outerNorm, m.dropout(dropout, i+1, dropFed), kernel.Dropout{})
+		x = m.layer(block{m, b, i, kept, dropout}, x, nil)[0]
 	}
+	return x
+}
+
+// block is a layer of the trunk applied to a batch.
+type block struct {
+	m       *Model
+	b       *masking.Batch
+	i       int
+	keep    []int32
+	dropout *counter.Key
+}
+
+// Forward returns the layer's output, and for GPT-2 the sum and its normalisation.
+func (l *block) Forward(in [2]*tensor.Tensor) [2]*tensor.Tensor {
+	if l.m.config.ModelType == "gpt2" {
+		return l.m.preNormLayer(l.b, in[0], in[1], l.i, l.dropout)
+	}
+	return [2]*tensor.Tensor{l.m.postNormLayer(l.b, in[0], l.i, l.keep, l.dropout)}
+}
+
+// layer runs a layer and keeps its activations or not.
+func (m *Model) layer(l block, x, y *tensor.Tensor) [2]*tensor.Tensor {
+	in := [2]*tensor.Tensor{x, y}
+	f := &m.blocks[l.i]
+	*f = l
+	if m.recompute {
+		return m.tape.Recompute(f, in)
+	}
+	return f.Forward(in)
+}
+
+// postNormLayer returns layer i's output at the kept positions, all when keep is
+// nil, from its input at all.
+func (m *Model) postNormLayer(b *masking.Batch, all *tensor.Tensor, i int, keep []int32, dropout *counter.Key) *tensor.Tensor {
+	t, l, x := m.tape, &m.w.layers[i], all
+	if keep != nil {
+		x = t.Gather(all, keep)
+	}
+	y := m.attention(b, l, all, x, m.dropout(dropout, i+1, dropProbabilities))
+	x, _ = m.norm(x, y, l.attendedNorm, m.dropout(dropout, i+1, dropAttended), kernel.Dropout{})
+	y = t.Linear(x, activations[m.config.HiddenAct], l.inner)
+	y = t.Linear(y, kernel.None, l.outer)
+	x, _ = m.norm(x, y, l.outerNorm, m.dropout(dropout, i+1, dropFed), kernel.Dropout{})
 	return x
 }
 
@@ -105,21 +142,29 @@ func (m *Model) preNorm(b *masking.Batch, x *tensor.Tensor, keep []int32, dropou
 	t := m.tape
 	y, x := m.norm(nil, x, m.w.layers[0].outerNorm, m.dropout(dropout, 0, dropEmbedding), kernel.Dropout{})
 	for i := range m.w.layers {
-		l := &m.w.layers[i]
-		y = m.attention(b, l, y, y, m.dropout(dropout, i+1, dropProbabilities))
-		y, x = m.norm(x, y, l.attendedNorm, m.dropout(dropout, i+1, dropAttended), kernel.Dropout{})
-		y = t.Linear(y, activations[m.config.HiddenAct], l.inner)
-		y = t.Linear(y, kernel.None, l.outer)
-		next := m.w.lastNorm
-		if i+1 < len(m.w.layers) {
-			next = m.w.layers[i+1].outerNorm
-		}
-		y, x = m.norm(x, y, next, m.dropout(dropout, i+1, dropFed), kernel.Dropout{})
+		out := m.layer(block{m, b, i, nil, dropout}, x, y)
+		x, y = out[0], out[1]
 	}
 	if keep != nil {
 		y = t.Gather(y, keep)
 	}
 	return y
+}
+
+// preNormLayer returns the sum that layer i makes of the sum x and of y, x
+// normalised, and the new sum normalised for the next layer.
+func (m *Model) preNormLayer(b *masking.Batch, x, y *tensor.Tensor, i int, dropout *counter.Key) [2]*tensor.Tensor {
+	t, l := m.tape, &m.w.layers[i]
+	y = m.attention(b, l, y, y, m.dropout(dropout, i+1, dropProbabilities))
+	y, x = m.norm(x, y, l.attendedNorm, m.dropout(dropout, i+1, dropAttended), kernel.Dropout{})
+	y = t.Linear(y, activations[m.config.HiddenAct], l.inner)
+	y = t.Linear(y, kernel.None, l.outer)
+	next := m.w.lastNorm
+	if i+1 < len(m.w.layers) {
+		next = m.w.layers[i+1].outerNorm
+	}
+	y, x = m.norm(x, y, next, m.dropout(dropout, i+1, dropFed), kernel.Dropout{})
+	return [2]*tensor.Tensor{x, y}
 }
 
 // attention returns the attention sub-layer's result at the positions of x, which

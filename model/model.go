@@ -17,6 +17,10 @@ type Options struct {
 	// Jobs is the number of workers; below 1: as many as Go runs in parallel. No
 	// result depends on it.
 	Jobs int
+	// Recompute keeps no activations but those between the layers, and computes the
+	// others again going backwards: less memory for a third more work. No result
+	// depends on it.
+	Recompute bool
 }
 
 // Model is a Transformer with its pre-training heads. It is used by one goroutine
@@ -32,6 +36,12 @@ type Model struct {
 	// Of the last batch that had predictions.
 	tokenLosses []float32
 	tokenHits   []bool
+	// recompute is Options.Recompute.
+	recompute bool
+	// blocks are the layers of the batch at hand.
+	blocks []block
+	// dropoutKey is the dropout's of the batch at hand.
+	dropoutKey counter.Key
 }
 
 var activations = map[string]kernel.Activation{
@@ -54,7 +64,8 @@ func New(c Config, o Options) (*Model, error) {
 	_, grads := b.spread()
 	initialise(pool, b.params, o.Seed, c)
 	return &Model{
-		config: c, params: b.params, grads: grads, w: w, pool: pool, tape: tensor.NewTape(pool),
+		config: c, params: b.params, grads: grads, w: w, pool: pool, tape: tensor.NewTape(pool), recompute: o.Recompute,
+		blocks: make([]block, c.NumHiddenLayers),
 	}, nil
 }
 
@@ -68,8 +79,12 @@ func (m *Model) Params() []*Param { return m.params }
 // Pool returns the workers the model runs on, for the optimiser to share.
 func (m *Model) Pool() *kernel.Pool { return m.pool }
 
-// Close ends the workers.
-func (m *Model) Close() { m.pool.Close() }
+// Close ends the workers and gives the memory of the activations back. The
+// parameters stay.
+func (m *Model) Close() {
+	m.pool.Close()
+	m.tape.Close()
+}
 
 // ZeroGrad sets the gradients of all parameters to zero.
 func (m *Model) ZeroGrad() { kernel.Clear(m.pool, m.grads) }
@@ -102,7 +117,8 @@ func (m *Model) Gradients(b *masking.Batch, s Scales, dropout counter.Key) (Loss
 		return Loss{}, err
 	}
 	m.tape.Reset(true)
-	loss := m.losses(b, s, &dropout)
+	m.dropoutKey = dropout
+	loss := m.losses(b, s, &m.dropoutKey)
 	m.tape.Backward()
 	return loss, nil
 }

@@ -29,6 +29,10 @@ type embedding struct {
 }
 
 func (e *embedding) backward(t *Tape) {
+	if e.out.Grad == nil {
+		return
+	}
+	defer t.spent(e.out)
 	keys := t.keys.take(len(e.tokens))
 	scatter := func(dst *Tensor, id func(i int) int32) {
 		for i := range keys {
@@ -73,18 +77,21 @@ type norm struct {
 }
 
 func (n *norm) backward(t *Tape) {
-	b := kernel.NormBackwardArgs{
-		NormArgs: n.args, DOut: n.y.Grad, DSub: n.sub.Grad,
-		DGain: n.gain.Grad, DBias: n.bias.Grad,
+	if n.y.Grad == nil {
+		return
 	}
+	b := kernel.NormBackwardArgs{NormArgs: n.args, DOut: n.y.Grad, DGain: n.gain.Grad, DBias: n.bias.Grad}
 	// A gradient that sub holds already is one of the sum, which took its place.
-	if n.sub.add() {
+	if t.add(n.sub) {
 		b.DSum = n.sub.Grad
 	}
+	b.DSub = n.sub.Grad
 	if n.x != nil {
-		b.DX, b.AddX = n.x.Grad, n.x.add()
+		b.AddX = t.add(n.x)
+		b.DX = n.x.Grad
 	}
 	kernel.NormBackward(t.pool, b)
+	t.spent(n.y)
 }
 
 // Layer is a weight, [out, in], and its bias, [1, out]. With InputMajor the weight
@@ -137,6 +144,9 @@ type linear struct {
 }
 
 func (l *linear) backward(t *Tape) {
+	if l.y.Grad == nil {
+		return
+	}
 	out := l.y.Cols / l.n
 	dy := l.y.gradMat()
 	if l.y.slope != nil && !l.y.sloped {
@@ -157,8 +167,9 @@ func (l *linear) backward(t *Tape) {
 	}
 	g := kernel.GemmArgs{
 		Op: "linear input gradient", Form: kernel.NN, M: l.x.Rows, N: l.x.Cols, K: l.y.Cols,
-		A: dy, C: l.x.gradMat(), BParts: l.n, Accumulate: l.x.add(),
+		A: dy, BParts: l.n, Accumulate: t.add(l.x),
 	}
+	g.C = l.x.gradMat()
 	if l.x.slope != nil && l.x.readers == 1 {
 		g.Mul = kernel.Mat{Data: l.x.slope, Stride: l.x.Cols}
 		l.x.sloped = true
@@ -170,6 +181,7 @@ func (l *linear) backward(t *Tape) {
 		g.B[i] = l.layers[i].Weight.Mat()
 	}
 	kernel.Gemm(t.pool, g)
+	t.spent(l.y)
 }
 
 // Sight says which keys the queries of attention see.
@@ -213,10 +225,16 @@ type attention struct {
 
 // backward puts the gradients of q and kv in place: nothing else reads them.
 func (a *attention) backward(t *Tape) {
+	if a.y.Grad == nil {
+		return
+	}
+	t.add(a.q)
+	t.add(a.kv)
 	kernel.AttentionBackward(t.pool, kernel.AttentionBackwardArgs{
 		AttentionArgs: a.args, DOut: a.y.gradMat(),
 		DQ: columns(a.q.gradMat(), a.qFrom), DK: columns(a.kv.gradMat(), a.kFrom), DV: columns(a.kv.gradMat(), a.vFrom),
 	})
+	t.spent(a.y)
 }
 
 // Gather returns the rows of x that index names, ascending and each once.
@@ -236,10 +254,14 @@ type gather struct {
 }
 
 func (g *gather) backward(t *Tape) {
-	if !g.x.add() {
+	if g.y.Grad == nil {
+		return
+	}
+	if !t.add(g.x) {
 		kernel.Clear(t.pool, g.x.Grad)
 	}
 	kernel.AddRows(t.pool, g.x.Grad, g.y.Grad, g.x.Cols, g.index)
+	t.spent(g.y)
 }
 
 // VocabLoss projects h onto the vocabulary, word [vocabulary, Cols] with its
@@ -257,11 +279,11 @@ func (t *Tape) VocabLoss(h, word, bias *Tensor, labels []int32, scale float32) (
 	// The logits are gone when the forward pass ends, so the gradients are taken
 	// with the losses.
 	if t.grads {
+		t.add(h)
 		a.DH, a.DW = h.Grad, word.Grad
 		if bias != nil {
 			a.DBias = bias.Grad
 		}
-		h.seen = true
 		h.readers++
 	}
 	kernel.VocabLoss(t.pool, a)
@@ -273,6 +295,9 @@ func (t *Tape) VocabLoss(h, word, bias *Tensor, labels []int32, scale float32) (
 // times the sum of the losses.
 func (t *Tape) ClassLoss(logits *Tensor, labels []int32, scale float32) (losses []float32, hits []bool) {
 	losses, hits = t.floats.take(logits.Rows), t.flags.take(logits.Rows)
+	if t.grads {
+		t.add(logits)
+	}
 	for i := range logits.Rows {
 		row := logits.Data[i*logits.Cols : (i+1)*logits.Cols]
 		var grad []float32
@@ -281,7 +306,6 @@ func (t *Tape) ClassLoss(logits *Tensor, labels []int32, scale float32) (losses 
 		}
 		losses[i], hits[i] = kernel.CrossEntropy(grad, row, int(labels[i]), scale)
 	}
-	logits.seen = true
 	logits.readers++
 	return losses, hits
 }

@@ -12,8 +12,9 @@ import (
 // Tensor is a matrix without gaps, [Rows, Cols], and its gradient.
 type Tensor struct {
 	Rows, Cols int
-	// Data holds the values, and Grad the gradient of what is differentiated; Grad
-	// is nil on a tape that keeps no gradients.
+	// Data holds the values, and Grad the gradient of what is differentiated, which
+	// has memory from the first operation that gives it a gradient to the one that
+	// made the tensor, going backwards.
 	Data, Grad []float32
 	// seen says that Grad holds a gradient already, so that the next is added.
 	seen bool
@@ -24,12 +25,14 @@ type Tensor struct {
 	// readers counts the operations that read Data. An only reader may multiply
 	// by slope itself.
 	readers int
+	// parameter says that the tensor outlives the tape.
+	parameter bool
 }
 
 // Parameter makes a tensor of memory that outlives the tape. Gradients are added
 // to grad.
 func Parameter(rows, cols int, data, grad []float32) *Tensor {
-	return &Tensor{Rows: rows, Cols: cols, Data: data, Grad: grad, seen: true}
+	return &Tensor{Rows: rows, Cols: cols, Data: data, Grad: grad, seen: true, parameter: true}
 }
 
 // Mat returns the values as a kernel's operand.
@@ -37,12 +40,36 @@ func (x *Tensor) Mat() kernel.Mat { return kernel.Mat{Data: x.Data, Stride: x.Co
 
 func (x *Tensor) gradMat() kernel.Mat { return kernel.Mat{Data: x.Grad, Stride: x.Cols} }
 
-// add reports whether a gradient must be added to Grad rather than put there,
-// and notes that Grad now holds one.
-func (x *Tensor) add() bool {
+// add reports whether a gradient must be added to x.Grad rather than put there,
+// and notes that it now holds one.
+func (t *Tape) add(x *Tensor) bool {
 	seen := x.seen
+	if x.Grad == nil {
+		x.Grad = t.gradient(len(x.Data))
+	}
 	x.seen = true
 	return seen
+}
+
+// gradient returns memory for n elements of a gradient, not cleared: what was
+// given back last, if it is as long, so that it is in cache.
+func (t *Tape) gradient(n int) []float32 {
+	for i := len(t.spare) - 1; i >= 0; i-- {
+		if g := t.spare[i]; len(g) == n {
+			t.spare = append(t.spare[:i], t.spare[i+1:]...)
+			return g
+		}
+	}
+	return t.gradients.take(n)
+}
+
+// spent gives the memory of x's gradient back: the operation that made x has read
+// it.
+func (t *Tape) spent(x *Tensor) {
+	if !x.parameter && x.Grad != nil {
+		t.spare = append(t.spare, x.Grad)
+		x.Grad = nil
+	}
 }
 
 // Tape records operations. The zero Tape is not usable; see NewTape.
@@ -52,10 +79,13 @@ type Tape struct {
 	ops   []operation
 
 	floats slab[float32]
-	words  slab[uint16]
-	ints   slab[int32]
-	keys   slab[uint64]
-	flags  slab[bool]
+	// grads holds the gradients of tensors, and spare those that are read no more.
+	gradients slab[float32]
+	spare     [][]float32
+	words     slab[uint16]
+	ints      slab[int32]
+	keys      slab[uint64]
+	flags     slab[bool]
 
 	tensors records[Tensor]
 	embeds  records[embedding]
@@ -63,9 +93,11 @@ type Tape struct {
 	linears records[linear]
 	attns   records[attention]
 	gathers records[gather]
+	again   records[recomputation]
 }
 
-// operation is a recorded step that can be run backwards.
+// operation is a recorded step that can be run backwards. It gives the memory of
+// the gradients it was the last to read back.
 type operation interface{ backward(t *Tape) }
 
 // NewTape returns an empty tape that runs its operations on pool.
@@ -77,7 +109,10 @@ func (t *Tape) Reset(grads bool) {
 	t.grads = grads
 	clear(t.ops)
 	t.ops = t.ops[:0]
+	clear(t.spare)
+	t.spare = t.spare[:0]
 	t.floats.reset()
+	t.gradients.reset()
 	t.words.reset()
 	t.ints.reset()
 	t.keys.reset()
@@ -88,13 +123,34 @@ func (t *Tape) Reset(grads bool) {
 	t.linears.reset()
 	t.attns.reset()
 	t.gathers.reset()
+	t.again.reset()
+}
+
+// Close gives the tape's memory back. Its tensors must not be read afterwards.
+func (t *Tape) Close() {
+	t.Reset(false)
+	t.floats.free()
+	t.gradients.free()
+	t.words.free()
+	t.ints.free()
+	t.keys.free()
+	t.flags.free()
 }
 
 // Backward runs the recorded operations backwards: the losses' gradients are
 // carried to every tensor, and added to those of the parameters.
 func (t *Tape) Backward() {
-	for i := len(t.ops) - 1; i >= 0; i-- {
-		t.ops[i].backward(t)
+	t.backwardTo(0)
+}
+
+// backwardTo runs the operations recorded since there were n backwards, and forgets
+// them.
+func (t *Tape) backwardTo(n int) {
+	for i := len(t.ops) - 1; i >= n; i-- {
+		o := t.ops[i]
+		t.ops[i] = nil
+		t.ops = t.ops[:i]
+		o.backward(t)
 	}
 }
 
@@ -102,9 +158,6 @@ func (t *Tape) Backward() {
 func (t *Tape) New(rows, cols int) *Tensor {
 	x := t.tensors.next()
 	*x = Tensor{Rows: rows, Cols: cols, Data: t.floats.take(rows * cols)}
-	if t.grads {
-		x.Grad = t.floats.take(rows * cols)
-	}
 	return x
 }
 
@@ -115,58 +168,4 @@ func (t *Tape) record(o operation) {
 	if t.grads {
 		t.ops = append(t.ops, o)
 	}
-}
-
-// slab hands out pieces of one block of memory. What does not fit is allocated
-// by itself, and the next reset makes the block large enough.
-type slab[T any] struct {
-	block []T
-	used  int
-	asked int
-}
-
-// aligned is the granularity of pieces, in elements: a cache line of the
-// smallest element that kernels load in vectors.
-const aligned = 32
-
-func (s *slab[T]) reset() {
-	if s.asked > len(s.block) {
-		s.block = make([]T, s.asked+s.asked/8)
-	}
-	s.used, s.asked = 0, 0
-}
-
-func (s *slab[T]) take(n int) []T {
-	whole := (n + aligned - 1) / aligned * aligned
-	s.asked += whole
-	if s.used+whole > len(s.block) {
-		return make([]T, n)
-	}
-	p := s.block[s.used : s.used+n : s.used+n]
-	s.used += whole
-	return p
-}
-
-// records hands out values of one type at stable addresses.
-type records[T any] struct {
-	chunks [][]T
-	used   int
-}
-
-const recordChunk = 64
-
-func (r *records[T]) reset() {
-	for i := range r.chunks {
-		clear(r.chunks[i])
-	}
-	r.used = 0
-}
-
-func (r *records[T]) next() *T {
-	chunk, i := r.used/recordChunk, r.used%recordChunk
-	if chunk == len(r.chunks) {
-		r.chunks = append(r.chunks, make([]T, recordChunk))
-	}
-	r.used++
-	return &r.chunks[chunk][i]
 }

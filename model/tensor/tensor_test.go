@@ -67,15 +67,47 @@ func TestMemoryIsReused(t *testing.T) {
 		tape.Reset(true)
 		for i := range 100 {
 			x := tape.New(3, 5+i)
+			tape.add(x)
 			if len(x.Data) != 3*(5+i) || len(x.Grad) != len(x.Data) {
 				t.Fatal("wrong size")
 			}
 			tape.Ints(i)
+			grad := &x.Grad[0]
+			tape.spent(x)
+			if tape.add(x); &x.Grad[0] != grad {
+				t.Fatal("memory given back is not taken again")
+			}
 		}
 	}
 	step()
 	step()
 	if n := testing.AllocsPerRun(5, step); n > 0 {
 		t.Errorf("%v allocations a step", n)
+	}
+}
+
+// TestLargeMemory grows a slab over several blocks, of which the next step makes
+// one, and gives it back.
+func TestLargeMemory(t *testing.T) {
+	var s slab[float32]
+	for step := range 3 {
+		for i := range 5 {
+			p := s.take(3<<20 + i)
+			p[0], p[len(p)-1] = 1, 2
+		}
+		if step > 0 && len(s.blocks) != 1 {
+			t.Errorf("step %d has %d blocks", step, len(s.blocks))
+		}
+		m := s.mark()
+		a := s.take(1000)
+		s.release(m)
+		if b := s.take(1000); &a[0] != &b[0] {
+			t.Error("what was released is not taken again")
+		}
+		s.reset()
+	}
+	s.free()
+	if p := s.take(10); len(p) != 10 {
+		t.Error("a slab that was emptied gives nothing")
 	}
 }
