@@ -16,6 +16,7 @@ import (
 func ingestCommand(env *cli.Env) *cobra.Command {
 	var cfg ingest.Config
 	largest := cli.Size(64 << 20)
+	var wikiRules func() error
 	cmd := &cobra.Command{
 		Use:   "ingest INPUT...",
 		Short: "turn dumps into documents",
@@ -38,6 +39,9 @@ cannot be read is counted, with its place and cause.`,
 				if err := ingest.CheckSource(cfg.Source); err != nil {
 					return cli.Usage(cmd, "--source: %v", err)
 				}
+			}
+			if err := wikiRules(); err != nil {
+				return err
 			}
 			meter, stop := env.Meter(cmd.Context())
 			defer stop()
@@ -64,6 +68,7 @@ cannot be read is counted, with its place and cause.`,
 	f.StringVar(&cfg.Kind, "kind", "", "kind of the inputs: "+strings.Join(ingest.Kinds(), ", ")+" (default: guessed)")
 	f.BoolVar(&cfg.Replace, "replace", false, "withdraw the documents that the source has")
 	f.Var(&largest, "max-record", "skip records longer than this")
+	wikiRules = wikiFlags(cmd, &cfg.Wiki)
 	return cmd
 }
 
