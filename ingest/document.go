@@ -36,8 +36,8 @@ type Document struct {
 	// or empty.
 	Revision string `parquet:"revision"`
 
-	// Date is when the page was revised or fetched, in RFC 3339 where the dump says
-	// so, or empty.
+	// Date is when the page was published, as far as it says so, or else revised or
+	// fetched, in RFC 3339 where the dump says so, or empty.
 	Date string `parquet:"date"`
 
 	// Text is valid UTF-8 in Unicode as the dump had it (not normalised), with

@@ -16,6 +16,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/tributary-ml/tributary/ingest/books"
+	"github.com/tributary-ml/tributary/ingest/wiki"
 )
 
 // The kinds of input.
@@ -61,7 +62,7 @@ func kindByName(name string) string {
 		return KindWeb
 	case ext == ".xml" || strings.Contains(base, ".xml-p"):
 		return KindWiki
-	case ext == ".epub":
+	case ext == ".epub", ext == ".htm", ext == ".html", ext == ".xhtml":
 		return KindBooks
 	case ext == ".txt" || ext == ".text":
 		return KindText
@@ -75,8 +76,10 @@ var gutenbergHead = regexp.MustCompile(`(?i)proje[ck]t gutenberg`)
 func kindByContent(head []byte) string {
 	trimmed := bytes.TrimLeft(bytes.TrimPrefix(head, []byte("\xef\xbb\xbf")), " \t\r\n")
 	switch {
-	case books.IsEPUB(head):
+	case books.IsEPUB(head), bookName(archivedName(head)):
 		return KindBooks
+	case wiki.IsJSON(head), isTar(head) && wiki.IsJSON(head[tarHead:]):
+		return KindWiki
 	case len(trimmed) >= 5 && bytes.EqualFold(trimmed[:5], []byte("WARC/")):
 		return KindWeb
 	case bytes.Contains(head[:min(len(head), 4096)], []byte("<mediawiki")) || bytes.HasPrefix(trimmed, []byte("<page>")):

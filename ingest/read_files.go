@@ -2,12 +2,14 @@ package ingest
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"strings"
 	"unicode"
@@ -20,40 +22,64 @@ import (
 // next is read.
 const largeFile = 8 << 20
 
-// readFiles reads inputs that are one document each.
+// readFiles reads inputs that are one document each, and archives of such.
 func readFiles(ctx context.Context, r *run, first int) error {
+	type job struct {
+		index int
+		entry *entry // of an archive
+	}
 	type result struct {
 		index int
 		item  item
 	}
 	return ordered(ctx, r.cfg.Jobs, underway,
-		func(_ context.Context, give func(int, int64) error) error {
+		func(ctx context.Context, give func(job, int64) error) error {
 			for i := first; i < len(r.inputs); i++ {
-				if err := give(i, r.costOf(r.inputs[i])); err != nil {
+				var err error
+				if in := r.inputs[i]; r.cfg.Kind == KindBooks && in.isArchive() {
+					number := int64(0)
+					err = r.entries(ctx, in, func(e entry) error {
+						e.bad.record = number
+						number++
+						return give(job{i, &e}, int64(len(e.data)))
+					})
+				} else {
+					err = give(job{index: i}, r.costOf(in))
+				}
+				if err != nil {
 					return err
 				}
 			}
 			return nil
 		},
-		func(i int) (res result) {
-			res.index = i
+		func(j job) (res result) {
+			res.index = j.index
 			defer func() {
 				if p := recover(); p != nil {
 					res.item = item{cause: causePanic, detail: fmt.Sprint(p)}
 				}
 			}()
-			if r.costOf(r.inputs[i]) > largeFile {
+			if j.entry != nil {
+				if res.item = j.entry.bad; res.item.cause == "" {
+					record := res.item.record
+					res.item = r.book("", j.entry.name, j.entry.data)
+					res.item.record = record
+				}
+				return res
+			}
+			in := r.inputs[j.index]
+			if r.costOf(in) > largeFile {
 				// What the last large one left counts for more than the pause.
 				runtime.GC()
 			}
-			data, cause, err := r.readFile(ctx, r.inputs[i])
+			data, cause, err := r.readFile(ctx, in)
 			switch {
 			case err != nil:
 				res.item = item{cause: cause, detail: err.Error()}
 			case r.cfg.Kind == KindBooks:
-				res.item = r.book(r.inputs[i].name, data)
+				res.item = r.book(in.path, in.name, data)
 			default:
-				res.item = textItem(r.inputs[i].name, data)
+				res.item = textItem(in.name, data)
 			}
 			return res
 		},
@@ -64,6 +90,23 @@ func readFiles(ctx context.Context, r *run, first int) error {
 			return r.take(res.index, res.item)
 		},
 	)
+}
+
+// isArchive tells an archive of files by its head.
+func (in *input) isArchive() bool {
+	f, err := os.Open(in.path)
+	if err != nil {
+		return false // reading it will tell
+	}
+	defer f.Close()
+	content, err := decompress(f, 1, nil)
+	if err != nil {
+		return false
+	}
+	defer content.Close()
+	head := make([]byte, tarHead)
+	n, _ := io.ReadFull(content, head)
+	return isZip(head[:n]) || isTar(head[:n])
 }
 
 // costOf estimates how many bytes the content of an input has.
@@ -104,23 +147,67 @@ func (r *run) readFile(ctx context.Context, in *input) (data []byte, cause strin
 	return buf.Bytes(), "", nil
 }
 
-// book reads a book in plain text or EPUB.
-func (r *run) book(name string, data []byte) item {
-	if !books.IsEPUB(data) && kindByName(name) != KindBooks {
-		return bookItem(name, books.ParseText(data))
-	}
-	b, err := books.ParseEPUB(data, r.cfg.MaxRecordBytes)
+// book reads a book in plain text, HTML or EPUB. What the catalogue of Project
+// Gutenberg says of it, in a file beside it, counts for more than its header.
+func (r *run) book(path, name string, data []byte) item {
+	var b books.Book
 	switch {
-	case errors.Is(err, books.ErrEncrypted):
-		return item{cause: "encrypted book", detail: err.Error()}
-	case errors.Is(err, books.ErrTooLarge):
-		return item{cause: causeTooLarge, detail: err.Error()}
-	case err != nil:
-		return item{cause: "unreadable EPUB", detail: err.Error()}
+	case books.IsEPUB(data) || strings.EqualFold(filepath.Ext(suffixes.ReplaceAllString(name, "")), ".epub"):
+		var err error
+		b, err = books.ParseEPUB(data, r.cfg.MaxRecordBytes)
+		switch {
+		case errors.Is(err, books.ErrEncrypted):
+			return item{cause: "encrypted book", detail: err.Error()}
+		case errors.Is(err, books.ErrTooLarge):
+			return item{cause: causeTooLarge, detail: err.Error()}
+		case err != nil:
+			return item{cause: "unreadable EPUB", detail: err.Error()}
+		}
+		b.Language = shortLanguage(b.Language)
+	case books.IsHTML(data):
+		var err error
+		if b, err = books.ParseHTML(data); err != nil {
+			return item{cause: "page that cannot be parsed", detail: err.Error()}
+		}
+		b.Language = shortLanguage(b.Language)
+	default:
+		b = books.ParseText(data)
 	}
-	b.Language = shortLanguage(b.Language)
+	if m := catalogued(path); m != nil {
+		b.Title, b.Author = cmp.Or(m.Title, b.Title), cmp.Or(m.Author, b.Author)
+		b.Language = cmp.Or(shortLanguage(m.Language), b.Language)
+	}
 	return bookItem(name, b)
 }
+
+// maxCatalogue bounds an entry of the catalogue.
+const maxCatalogue = 1 << 20
+
+// catalogued reads the entry of Project Gutenberg's catalogue that lies beside a
+// book, as "pg1342.rdf" beside "1342-0.txt", or nil.
+func catalogued(path string) *books.Metadata {
+	number := gutenbergNumber.FindString(filepath.Base(path))
+	if path == "" || number == "" {
+		return nil
+	}
+	for _, name := range [...]string{"pg" + number + ".rdf", number + ".rdf"} {
+		f, err := os.Open(filepath.Join(filepath.Dir(path), name))
+		if err != nil {
+			continue
+		}
+		data, err := io.ReadAll(io.LimitReader(f, maxCatalogue))
+		f.Close()
+		if err != nil {
+			continue
+		}
+		if m, err := books.ParseRDF(data); err == nil {
+			return m
+		}
+	}
+	return nil
+}
+
+var gutenbergNumber = regexp.MustCompile(`[0-9]{1,7}`)
 
 func bookItem(name string, b books.Book) item {
 	it := item{key: name, encoding: b.Encoding, repairs: []Count{{Name: repairControls, Count: int64(b.Dropped)}, {Name: repairUTF8, Count: int64(b.Replaced)}}}

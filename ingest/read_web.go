@@ -1,10 +1,12 @@
 package ingest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"os"
 	"strings"
 
@@ -104,7 +106,43 @@ func webItem(rec *warc.Record, limit int64) item {
 		return pageRecord(it, rec, limit)
 	}
 	it.cause, it.quiet = "record of type "+knownType(rec.Type), true
+	if rec.Type == "metadata" && isJSONType(rec.Get("Content-Type")) {
+		it.cause = "metadata of a page (WAT), which holds no text; the texts are in the .warc.gz and .wet.gz of the same crawl"
+	}
 	return it
+}
+
+func isJSONType(contentType string) bool {
+	t, _, _ := strings.Cut(contentType, ";")
+	return strings.EqualFold(strings.TrimSpace(t), "application/json")
+}
+
+// normalURL writes an address the one way that RFC 3986 (section 6.2) has for it
+// where all say the same: scheme and host in lower case, no default port, no
+// fragment, no dot segments, "/" for an empty path, and characters escaped only
+// where they must be. What is no address of a host is returned as it is.
+func normalURL(raw string) string {
+	u, err := url.Parse(strings.Trim(raw, "<> \t"))
+	if err != nil || u.Host == "" {
+		return raw
+	}
+	u.Scheme = strings.ToLower(u.Scheme)
+	host := strings.TrimSuffix(strings.ToLower(u.Hostname()), ".")
+	if strings.Contains(host, ":") {
+		host = "[" + host + "]"
+	}
+	if p := u.Port(); p != "" && !(p == "80" && u.Scheme == "http") && !(p == "443" && u.Scheme == "https") {
+		host += ":" + p
+	}
+	u.Host, u.Fragment, u.RawFragment = host, "", ""
+	u.RawPath = "" // escaped anew
+	if strings.Contains(u.Path, "/.") {
+		u = u.ResolveReference(&url.URL{Path: u.Path, RawQuery: u.RawQuery})
+	}
+	if u.Path == "" && u.Opaque == "" {
+		u.Path = "/"
+	}
+	return u.String()
 }
 
 // pageRecord makes a document of an archived page.
@@ -141,7 +179,8 @@ func pageRecord(it item, rec *warc.Record, limit int64) item {
 	it.encoding = page.Encoding
 	it.repairs = []Count{{Name: repairControls, Count: int64(dropped)}, {Name: repairUTF8, Count: int64(page.Replaced)}}
 	out := it.document(&Document{
-		Title: page.Title, URL: rec.URI, Language: shortLanguage(page.Language), Revision: rec.ID, Date: rec.Get("WARC-Date"), Text: text,
+		Title: page.Title, URL: normalURL(rec.URI), Language: shortLanguage(page.Language), Revision: rec.ID,
+		Date: cmp.Or(page.Date, rec.Get("WARC-Date")), Text: text,
 	})
 	if out.doc == nil {
 		out.cause, out.detail = "page without main text", rec.URI
@@ -162,7 +201,7 @@ func textRecord(it item, rec *warc.Record) item {
 	it.repairs = []Count{{Name: repairControls, Count: int64(dropped)}, {Name: repairUTF8, Count: int64(replaced)}}
 	language, _, _ := strings.Cut(rec.Get("WARC-Identified-Content-Language"), ",")
 	return it.document(&Document{
-		URL: rec.URI, Language: shortLanguage(strings.TrimSpace(language)), Revision: rec.ID, Date: rec.Get("WARC-Date"), Text: text,
+		URL: normalURL(rec.URI), Language: shortLanguage(strings.TrimSpace(language)), Revision: rec.ID, Date: rec.Get("WARC-Date"), Text: text,
 	})
 }
 

@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+
+	"github.com/tributary-ml/tributary/ingest/webpage"
 )
 
 // tarHead is how much of an archive tells that it is one.
@@ -22,6 +24,19 @@ func isTar(head []byte) bool { return len(head) >= 262 && string(head[257:262]) 
 func isJSON(head []byte) bool {
 	head = bytes.TrimLeft(bytes.TrimPrefix(head, []byte("\uFEFF")), " \t\r\n")
 	return len(head) > 0 && head[0] == '{'
+}
+
+// IsJSON reports whether head begins a dump of the search index (CirrusSearch), or
+// of the Enterprise service: lines of JSON that tell of pages as those do.
+func IsJSON(head []byte) bool {
+	if !isJSON(head) {
+		return false
+	}
+	if bytes.HasPrefix(bytes.TrimLeft(head, " \t\r\n"), []byte(`{"index":{`)) && bytes.Contains(head[:min(len(head), 200)], []byte(`"_id"`)) {
+		return true
+	}
+	has := func(key string) bool { return bytes.Contains(head, []byte(`"`+key+`"`)) }
+	return has("article_body") || has("is_part_of") && has("in_language") || has("source_text") && has("page_id")
 }
 
 // jsonPage is a line of a CirrusSearch dump (title, source_text...) or of a
@@ -55,6 +70,7 @@ type jsonPage struct {
 	} `json:"is_part_of"`
 	ArticleBody struct {
 		Wikitext *string `json:"wikitext"`
+		HTML     string  `json:"html"`
 	} `json:"article_body"`
 }
 
@@ -269,6 +285,12 @@ func (j *jsonPage) result(known *sites, header json.RawMessage, offset int64, op
 	}
 	// Without its source a page of the search index has text without paragraphs.
 	res := ex.result(page, nil, opts)
+	if res.Cause == NoText && j.ArticleBody.HTML != "" {
+		if p, err := webpage.Extract([]byte(j.ArticleBody.HTML), "text/html; charset=utf-8"); err == nil && p.Text != "" {
+			res.Text, res.Cause = p.Text, ""
+			return res
+		}
+	}
 	if res.Cause == NoText && j.Text != "" {
 		res.Text, res.Cause = j.Text, ""
 	}
