@@ -37,6 +37,31 @@ func tanh(x, d []float32) {
 	}
 }
 
+// silu replaces x by x/(1+exp(-x)).
+func silu(x, d []float32) {
+	for i, v := range x {
+		u := float64(v)
+		s := 1 / (1 + math.Exp(-u))
+		x[i] = float32(u * s)
+		if len(d) > 0 {
+			d[i] = float32(s * (1 + u*(1-s)))
+		}
+	}
+}
+
+// relu replaces what is negative by zero.
+func relu(x, d []float32) {
+	for i, v := range x {
+		x[i] = max(v, 0)
+		if len(d) > 0 {
+			d[i] = 0
+			if v > 0 {
+				d[i] = 1
+			}
+		}
+	}
+}
+
 func (o *ops) activate(a Activation, x, d []float32) {
 	switch a {
 	case GELU:
@@ -45,5 +70,9 @@ func (o *ops) activate(a Activation, x, d []float32) {
 		o.geluTanh(x, d)
 	case Tanh:
 		tanh(x, d)
+	case SiLU:
+		o.silu(x, d)
+	case ReLU:
+		relu(x, d)
 	}
 }

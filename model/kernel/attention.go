@@ -20,6 +20,14 @@ type AttentionArgs struct {
 	// Norms receives, for head h and query row i at h*rows+i, the logarithm of the
 	// sum of the exponentials of the scaled scores.
 	Norms []float32
+	// Bias, unless nil, is added to the scaled scores: that of head h for a key d
+	// positions after the query is at h*(2*Span-1)+Span-1+d, Span being at least the
+	// length of the longest sequence. ALiBi and relative position biases are such.
+	Bias []float32
+	Span int
+	// QPositions holds the queries' positions in their sequences when Q has not a
+	// row for each; nil: the row's place.
+	QPositions []int32
 	// Drop is the dropout of the probabilities; the decision for a key is keyed by
 	// head, row of the query and position of the key in its sequence.
 	Drop Dropout
@@ -31,6 +39,8 @@ type AttentionBackwardArgs struct {
 	AttentionArgs
 	// DOut is the gradient of Out; DQ, DK and DV receive the gradients.
 	DOut, DQ, DK, DV Mat
+	// DBias, unless nil, is what the gradient of Bias is added to.
+	DBias []float32
 }
 
 // queryBlock is how many queries of a sequence are scored at a time.
@@ -39,18 +49,28 @@ const queryBlock = 56
 // Attention runs a.
 func Attention(p *Pool, a AttentionArgs) {
 	p.begin()
-	p.attn = attentionTask{AttentionBackwardArgs: AttentionBackwardArgs{AttentionArgs: a}, p: p}
-	p.run((len(a.QBounds)-1)*a.Heads, &p.attn)
-	p.attn = attentionTask{}
+	t := &p.attn
+	*t = attentionTask{AttentionBackwardArgs: AttentionBackwardArgs{AttentionArgs: a}, p: p, partial: t.partial}
+	p.run((len(a.QBounds)-1)*a.Heads, t)
+	*t = attentionTask{partial: t.partial}
 	p.end("attention forward", 4*a.pairs(), 0)
 }
 
 // AttentionBackward runs a.
 func AttentionBackward(p *Pool, a AttentionBackwardArgs) {
 	p.begin()
-	p.attn = attentionTask{AttentionBackwardArgs: a, p: p, backward: true}
-	p.run((len(a.QBounds)-1)*a.Heads, &p.attn)
-	p.attn = attentionTask{}
+	t := &p.attn
+	*t = attentionTask{AttentionBackwardArgs: a, p: p, backward: true, partial: t.partial}
+	items, width := (len(a.QBounds)-1)*a.Heads, 2*a.Span-1
+	if a.DBias != nil {
+		// Each item has sums of its own, which are added in the items' order.
+		t.partial = grow(t.partial, items*width)
+	}
+	p.run(items, t)
+	for i := 0; a.DBias != nil && i < items; i++ {
+		p.ops.add(a.DBias[i%a.Heads*width:][:width], t.partial[i*width:(i+1)*width])
+	}
+	*t = attentionTask{partial: t.partial}
 	p.end("attention backward", 10*a.pairs(), 0)
 }
 
@@ -67,6 +87,7 @@ type attentionTask struct {
 	AttentionBackwardArgs
 	p        *Pool
 	backward bool
+	partial  []float32
 }
 
 func (t *attentionTask) do(worker, item int) {
@@ -74,6 +95,7 @@ func (t *attentionTask) do(worker, item int) {
 		attentionTask: t, s: t.p.scratch[worker], o: t.p.ops, head: item % t.Heads,
 	}
 	seq := item / t.Heads
+	w.item = item
 	w.q0, w.queries = int(t.QBounds[seq]), int(t.QBounds[seq+1]-t.QBounds[seq])
 	w.k0, w.keys = int(t.KBounds[seq]), int(t.KBounds[seq+1]-t.KBounds[seq])
 	w.pad = roundUp(w.keys, 16)
@@ -90,7 +112,7 @@ type attentionWork struct {
 	*attentionTask
 	s             *scratch
 	o             *ops
-	head          int
+	head, item    int
 	q0, queries   int
 	k0, keys, pad int
 	rows          int
@@ -104,7 +126,7 @@ func (w *attentionWork) runForward() {
 	d := w.HeadDim
 	keysT := w.packT(1, w.at(w.K, w.k0), w.K.Stride, w.keys, d)
 	values := w.pack(2, w.at(w.V, w.k0), w.V.Stride, w.keys, d)
-	scores := w.s.floats(3, queryBlock*w.pad)
+	scores, bias := w.s.floats(3, queryBlock*w.pad), w.bias()
 	sums := w.s.floats(7, queryBlock)
 	for q := 0; q < w.queries; q += queryBlock {
 		n := min(queryBlock, w.queries-q)
@@ -112,6 +134,9 @@ func (w *attentionWork) runForward() {
 		w.multiply(n, w.keys, d, w.at(w.Q, row), w.Q.Stride, 1, keysT, scores, w.pad, false)
 		for i := range n {
 			s := scores[i*w.pad : i*w.pad+w.keys]
+			if bias != nil {
+				w.o.add(s, w.along(bias, row+i))
+			}
 			ranks, rank := w.sight(row + i)
 			top, sum := w.o.softmax(s, w.words(row+i), ranks, rank, w.scale())
 			w.Norms[w.head*w.rows+row+i] = top + float32(math.Log(float64(sum)))
@@ -129,6 +154,12 @@ func (w *attentionWork) runForward() {
 func (w *attentionWork) runBackward() {
 	d := w.HeadDim
 	dk, dv := w.at(w.DK, w.k0), w.at(w.DV, w.k0)
+	var dbias []float32
+	if w.DBias != nil {
+		width := 2*w.Span - 1
+		dbias = w.partial[w.item*width : (w.item+1)*width]
+		clear(dbias)
+	}
 	if w.queries == 0 {
 		for i := range w.keys {
 			clear(dk[i*w.DK.Stride:][:d])
@@ -141,7 +172,7 @@ func (w *attentionWork) runBackward() {
 	keys := w.pack(4, w.at(w.K, w.k0), w.K.Stride, w.keys, d)
 	scores := w.s.floats(3, queryBlock*w.pad)
 	grads := w.s.floats(5, queryBlock*w.pad)
-	scale := w.scale()
+	scale, bias := w.scale(), w.bias()
 	for q := 0; q < w.queries; q += queryBlock {
 		n := min(queryBlock, w.queries-q)
 		row := w.q0 + q
@@ -149,16 +180,69 @@ func (w *attentionWork) runBackward() {
 		w.multiply(n, w.keys, d, w.at(w.DOut, row), w.DOut.Stride, 1, valuesT, grads, w.pad, false)
 		for i := range n {
 			p, g := scores[i*w.pad:i*w.pad+w.keys], grads[i*w.pad:i*w.pad+w.keys]
+			if bias != nil {
+				w.o.add(p, w.along(bias, row+i))
+			}
 			delta := w.o.dot(w.at(w.DOut, row+i)[:d], w.at(w.Out, row+i)[:d])
 			ranks, rank := w.sight(row + i)
 			norm := w.Norms[w.head*w.rows+row+i]
 			w.o.softmaxBackward(p, g, w.words(row+i), ranks, rank, scale, norm, delta, w.Drop.scale())
+			if dbias != nil {
+				w.o.add(w.along(dbias, row+i), g)
+			}
 		}
 		dout := w.pack(6, w.at(w.DOut, row), w.DOut.Stride, n, d)
 		w.multiply(w.keys, d, n, scores, 1, w.pad, dout, dv, w.DV.Stride, q > 0)
 		w.multiply(n, d, w.keys, grads, w.pad, 1, keys, w.at(w.DQ, row), w.DQ.Stride, false)
 		queries := w.pack(6, w.at(w.Q, row), w.Q.Stride, n, d)
 		w.multiply(w.keys, d, n, grads, 1, w.pad, queries, dk, w.DK.Stride, q > 0)
+	}
+	if dbias != nil {
+		// They are of the scores before these are scaled.
+		w.o.scale(dbias, 1/scale)
+	}
+}
+
+// bias returns the head's bias of scores that are not yet scaled, nil for none.
+func (w *attentionWork) bias() []float32 {
+	if w.Bias == nil {
+		return nil
+	}
+	width := 2*w.Span - 1
+	b := w.s.floats(8, width)
+	copy(b, w.Bias[w.head*width:])
+	w.o.scale(b, 1/w.scale())
+	return b
+}
+
+// along returns the part of a head's bias that a query has for all keys.
+func (w *attentionWork) along(bias []float32, row int) []float32 {
+	at := row - w.q0
+	if w.QPositions != nil {
+		at = int(w.QPositions[row])
+	}
+	return bias[w.Span-1-at:][:w.keys]
+}
+
+// ALiBi sets bias to the linear biases of Press, Smith and Lewis (2022): head h
+// loses slope[h] for each position between query and key; the slopes are a
+// geometric series from 2^(-8/heads), and for a number of heads that is no power
+// of two every other one of the next series follows, as in the published code.
+func ALiBi(bias []float32, heads, span int) {
+	whole := 1
+	for 2*whole <= heads {
+		whole *= 2
+	}
+	for h := range heads {
+		power := -8 * float64(h+1) / float64(whole)
+		if h >= whole {
+			power = -4 * float64(2*(h-whole)+1) / float64(whole)
+		}
+		slope := math.Exp2(power)
+		row := bias[h*(2*span-1):][:2*span-1]
+		for i := range row {
+			row[i] = float32(-slope * math.Abs(float64(i-span+1)))
+		}
 	}
 }
 

@@ -20,6 +20,10 @@ const (
 	GELUTanh
 	// Tanh is the hyperbolic tangent.
 	Tanh
+	// SiLU is x/(1+exp(-x)); times another product it is SwiGLU (Shazeer 2020).
+	SiLU
+	// ReLU is max(x, 0).
+	ReLU
 )
 
 // Form says which of a Gemm's factors are transposed.

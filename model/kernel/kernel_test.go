@@ -182,7 +182,7 @@ func TestGemmEpilogues(t *testing.T) {
 		plain := Mat{make([]float32, m*n), n}
 		Gemm(p, GemmArgs{Form: NT, M: m, N: n, K: k, A: a, B: [3]Mat{all}, C: plain})
 		mul := Mat{random(r, m*n), n}
-		for _, act := range []Activation{None, GELU, GELUTanh, Tanh} {
+		for _, act := range []Activation{None, GELU, GELUTanh, Tanh, SiLU, ReLU} {
 			got, slope := Mat{make([]float32, m*n), n}, Mat{make([]float32, m*n), n}
 			Gemm(p, GemmArgs{Form: NT, M: m, N: n, K: k, A: a, B: b, BParts: 3, C: got, Bias: bias, Act: act, Deriv: slope, Mul: mul})
 			for i := range m {

@@ -9,14 +9,16 @@ import "math"
 //	Out = drop'((Sum-mean)/sqrt(var+Eps)*Gain + Bias)
 //
 // with mean and (biased) variance of each row (Ba, Kiros and Hinton 2016,
-// equation 3).
+// equation 3); with RMS, mean is zero and var the mean square (Zhang and Sennrich
+// 2019, equation 4).
 type NormArgs struct {
 	Rows, Cols int
 	// X is the residual input; nil means zero. Sub is the sub-layer's output.
 	X, Sub []float32
 	// Sum receives the sum; it may be Sub itself.
 	Sum []float32
-	// Gain and Bias hold Cols elements.
+	RMS bool
+	// Gain and Bias hold Cols elements. Bias is nil with RMS.
 	Gain, Bias []float32
 	Eps        float32
 	Out        []float32
@@ -61,13 +63,52 @@ func (t *normTask) do(_, item int) {
 		if t.X != nil {
 			x = t.X[i*n : (i+1)*n]
 		}
-		mean, rstd := o.normRow(out, sum, x, sub, t.Gain, t.Bias, t.Eps)
-		t.Stats[2*i], t.Stats[2*i+1] = mean, rstd
+		if t.RMS {
+			t.Stats[2*i], t.Stats[2*i+1] = 0, o.rmsRow(out, sum, x, sub, t.Gain, t.Eps)
+		} else {
+			t.Stats[2*i], t.Stats[2*i+1] = o.normRow(out, sum, x, sub, t.Gain, t.Bias, t.Eps)
+		}
 		if ow > 0 {
 			bits := t.OutBits[i*ow : (i+1)*ow]
 			t.OutDrop.bits(t.p.ops, bits, uint64(i))
 			o.drop(out, out, bits, t.OutDrop.scale())
 		}
+	}
+}
+
+// rmsRow is normRow with a mean of zero and no bias.
+func (o *ops) rmsRow(out, sum, x, sub, gain []float32, eps float32) (rstd float32) {
+	switch {
+	case x != nil:
+		o.sum(sum, x, sub)
+	case &sum[0] != &sub[0]:
+		copy(sum, sub)
+	}
+	rstd = float32(1 / math.Sqrt(o.sumSquares(sum)/float64(len(sum))+float64(eps)))
+	copy(out, sum)
+	o.mul(out, gain)
+	o.scale(out, rstd)
+	return rstd
+}
+
+// rmsRowBackward is normRowBackward for rmsRow. work has room for two rows.
+func (o *ops) rmsRowBackward(ds, dout, sum, extra, gain, dgain []float32, rstd float32, work []float32) {
+	n := len(sum)
+	d, hat := work[:n], work[n:2*n]
+	copy(hat, sum)
+	o.scale(hat, rstd)
+	copy(d, dout)
+	o.mul(d, hat)
+	o.add(dgain, d)
+	copy(d, dout)
+	o.mul(d, gain)
+	o.scale(hat, -o.dot(d, hat)/float32(n))
+	o.add(d, hat)
+	o.scale(d, rstd)
+	if extra != nil {
+		o.sum(ds, d, extra)
+	} else {
+		copy(ds, d)
 	}
 }
 
@@ -140,7 +181,7 @@ type normBackwardTask struct {
 	sum     bool
 }
 
-func (t *normBackwardTask) do(_, item int) {
+func (t *normBackwardTask) do(worker, item int) {
 	n, o := t.Cols, t.p.ops
 	if t.sum {
 		first := item * sumCols
@@ -148,7 +189,9 @@ func (t *normBackwardTask) do(_, item int) {
 		for b := range t.blocks {
 			p := t.partial[b*2*n : (b+1)*2*n]
 			o.add(t.DGain[first:last], p[first:last])
-			o.add(t.DBias[first:last], p[n+first:n+last])
+			if t.DBias != nil {
+				o.add(t.DBias[first:last], p[n+first:n+last])
+			}
 		}
 		return
 	}
@@ -165,7 +208,12 @@ func (t *normBackwardTask) do(_, item int) {
 		if t.DSum != nil {
 			extra = row(t.DSum)
 		}
-		o.normRowBackward(dsub, dout, row(t.Sum), extra, t.Gain, part[:n], part[n:], t.Stats[2*i], t.Stats[2*i+1])
+		if t.RMS {
+			work := t.p.scratch[worker].floats(9, 2*n)
+			o.rmsRowBackward(dsub, dout, row(t.Sum), extra, t.Gain, part[:n], t.Stats[2*i+1], work)
+		} else {
+			o.normRowBackward(dsub, dout, row(t.Sum), extra, t.Gain, part[:n], part[n:], t.Stats[2*i], t.Stats[2*i+1])
+		}
 		if t.DX != nil {
 			dx := row(t.DX)
 			if t.AddX {

@@ -246,7 +246,7 @@ func (p *Pool) serve(w *worker, id int) {
 // scratch is memory of one worker, kept between runs.
 type scratch struct {
 	tile  tile
-	f     [8][]float32
+	f     [10][]float32
 	words []uint16
 }
 

@@ -56,7 +56,7 @@ func TestActivationsAgree(t *testing.T) {
 			x = append(x, float32(v))
 		}
 		x = append(x, 0, float32(math.Copysign(0, -1)), 1e-30, -1e-30, 50, -50, 200, -200)
-		for _, act := range []Activation{GELU, GELUTanh} {
+		for _, act := range []Activation{GELU, GELUTanh, SiLU, ReLU} {
 			for _, n := range append(lengths, len(x)) {
 				from := 0
 				if n < len(x) {

@@ -91,6 +91,7 @@ type ops struct {
 	transpose func(dst, src []float32, stride, n int)
 
 	gelu, geluTanh func(x, d []float32)
+	silu           func(x, d []float32)
 	biasMax        func(row, top []float32, bias float32)
 	expSum         func(row, top, total []float32)
 	scaleSum       func(row, factor []float32) float32
@@ -113,7 +114,7 @@ type ops struct {
 
 var referenceOps = ops{
 	mr: 2, nr: 4, block: referenceBlock,
-	gelu: gelu, geluTanh: geluTanh, biasMax: biasMax, expSum: expSum, scaleSum: scaleSum,
+	gelu: gelu, geluTanh: geluTanh, silu: silu, biasMax: biasMax, expSum: expSum, scaleSum: scaleSum,
 	add: add, mul: mul, scale: scale, sum: sum, drop: drop, dot: dot, sumSquares: sumSquares, columnSums: columnSums, adamW: adamW,
 	normRow: normRow, normRowBackward: normRowBackward, softmax: softmax, softmaxBackward: softmaxBackward,
 	dropoutBits: dropoutBits,

@@ -31,7 +31,7 @@ func opsOf(s Set) *ops {
 var (
 	avx2Ops = ops{
 		mr: 6, nr: 16, block: gemm2, copies: true, groups: groups2, transpose: transpose2,
-		gelu: gelu2, geluTanh: geluTanh2, biasMax: biasMax2, expSum: expSum2, scaleSum: scaleSum2,
+		gelu: gelu2, geluTanh: geluTanh2, silu: silu2, biasMax: biasMax2, expSum: expSum2, scaleSum: scaleSum2,
 		add: add2, mul: mul2, scale: scale2, sum: sum2, drop: drop2, dot: dot2, sumSquares: sumSquares2,
 		columnSums: columnSums2, adamW: adamW2,
 		normRow: normRow2, normRowBackward: normRowBackward2, softmax: softmax2,
@@ -39,7 +39,7 @@ var (
 	}
 	avx512Ops = ops{
 		mr: 14, nr: 32, block: gemm512, transpose: transpose512,
-		gelu: gelu512, geluTanh: geluTanh512, biasMax: biasMax512, expSum: expSum512, scaleSum: scaleSum512,
+		gelu: gelu512, geluTanh: geluTanh512, silu: silu, biasMax: biasMax512, expSum: expSum512, scaleSum: scaleSum512,
 		add: add512, mul: mul512, scale: scale512, sum: sum512, drop: drop512, dot: dot512, sumSquares: sumSquares512,
 		columnSums: columnSums512, adamW: adamW512,
 		normRow: normRow512, normRowBackward: normRowBackward512, softmax: softmax512,
@@ -121,6 +121,9 @@ func gelu2(x, d []float32)
 
 //go:noescape
 func geluTanh2(x, d []float32)
+
+//go:noescape
+func silu2(x, d []float32)
 
 //go:noescape
 func biasMax2(row, top []float32, bias float32)

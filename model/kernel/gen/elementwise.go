@@ -112,6 +112,34 @@ func geluTanh(p *printer, s isa) {
 	k.done()
 }
 
+// silu prints x = x*s and its derivative s*(1+x*(1-s)), s = 1/(1+exp(-x)).
+func silu(p *printer, s isa) {
+	k := function(p, s, "silu(x, d []float32)", 0, 48)
+	k.op("MOVQ x_base+0(FP), DI")
+	k.op("MOVQ x_len+8(FP), CX")
+	k.op("MOVQ d_base+24(FP), SI")
+	k.loop("CX", "BX", func(m mask) {
+		m.load("DI", 0)
+		k.op("VMULPS %s, Z0, Z2", k.c(-1))
+		// Beyond 80 the sigmoid is zero, and exp must not overflow.
+		k.op("VMINPS %s, Z2, Z2", k.c(80))
+		k.exp(2, 3, 4)
+		k.set(1, 3)
+		k.op("VADDPS Z3, Z2, Z2")
+		k.op("VDIVPS Z2, Z3, Z2")
+		k.op("VMULPS Z2, Z0, Z0")
+		m.store(0, "DI")
+		skip := k.label("skip")
+		k.op("TESTQ SI, SI")
+		k.op("JE %s", skip)
+		k.op("VSUBPS Z2, Z3, Z1")
+		k.op("VFMADD213PS Z2, Z0, Z1")
+		m.store(1, "SI")
+		k.line("%s:", skip)
+	})
+	k.done()
+}
+
 func vocabulary(p *printer, s isa) {
 	k := function(p, s, "biasMax(row, top []float32, bias float32)", 0, 52)
 	k.op("MOVQ row_base+0(FP), DI")
