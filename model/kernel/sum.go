@@ -58,6 +58,23 @@ func Multiply(p *Pool, x, y []float32) {
 	p.end("multiply", 0, 12*float64(len(x)))
 }
 
+// Product sets dst to x*y, element by element.
+func Product(p *Pool, dst, x, y []float32) { product(p, "product", dst, x, y, false) }
+
+// ProductGrad sets dst to the gradient of a factor, that of the product times the
+// other factor, or adds it.
+func ProductGrad(p *Pool, dst, grad, other []float32, add bool) {
+	product(p, "product backward", dst, grad, other, add)
+}
+
+func product(p *Pool, op string, dst, x, y []float32, add bool) {
+	p.begin()
+	p.sums = sumTask{p: p, kind: productOf, dst: dst, x: Mat{Data: x}, y: y, add: add, partial: p.sums.partial}
+	p.run((len(x)+squareChunk-1)/squareChunk, &p.sums)
+	p.sums = sumTask{partial: p.sums.partial}
+	p.end(op, 0, 12*float64(len(x)))
+}
+
 type sumKind uint8
 
 const (
@@ -65,6 +82,7 @@ const (
 	squareSums
 	clearing
 	multiplying
+	productOf
 )
 
 type sumTask struct {
@@ -72,11 +90,13 @@ type sumTask struct {
 	kind    sumKind
 	dst     []float32
 	x       Mat
+	y       []float32
+	add     bool
 	rows, n int
 	partial []float64
 }
 
-func (t *sumTask) do(_, item int) {
+func (t *sumTask) do(worker, item int) {
 	if t.kind != columnSumming {
 		x := t.x.Data[item*squareChunk : min(len(t.x.Data), (item+1)*squareChunk)]
 		switch t.kind {
@@ -84,6 +104,17 @@ func (t *sumTask) do(_, item int) {
 			clear(x)
 		case multiplying:
 			t.p.ops.mul(x, t.dst[item*squareChunk:][:len(x)])
+		case productOf:
+			at := item * squareChunk
+			dst := t.dst[at : at+len(x)]
+			if t.add {
+				dst = t.p.scratch[worker].floats(9, len(x))
+			}
+			copy(dst, x)
+			t.p.ops.mul(dst, t.y[at:])
+			if t.add {
+				t.p.ops.add(t.dst[at:at+len(x)], dst)
+			}
 		case squareSums:
 			t.partial[item] = t.p.ops.sumSquares(x)
 		}

@@ -48,18 +48,22 @@ func (e *embedding) backward(t *Tape) {
 }
 
 // Norm returns the layer normalisation of x + drop(sub), dropped by out, and the
-// sum itself. x may be nil; sub's values are lost.
+// sum itself. x may be nil; sub's values are lost. With bias nil it is the norm by
+// the root mean square.
 func (t *Tape) Norm(x, sub, gain, bias *Tensor, eps float32, drop, out kernel.Dropout) (y, sum *Tensor) {
 	y = t.New(sub.Rows, sub.Cols)
 	n := t.norms.next()
 	*n = norm{x: x, sub: sub, gain: gain, bias: bias, y: y}
 	n.args = kernel.NormArgs{
 		Rows: sub.Rows, Cols: sub.Cols, Sub: sub.Data, Sum: sub.Data,
-		Gain: gain.Data, Bias: bias.Data, Eps: eps, Out: y.Data,
+		Gain: gain.Data, RMS: bias == nil, Eps: eps, Out: y.Data,
 		Stats:   t.floats.take(2 * sub.Rows),
 		SubDrop: drop, OutDrop: out,
 		SubBits: t.words.take(sub.Rows * drop.Words(sub.Cols)),
 		OutBits: t.words.take(sub.Rows * out.Words(sub.Cols)),
+	}
+	if bias != nil {
+		n.args.Bias = bias.Data
 	}
 	sub.readers++
 	if x != nil {
@@ -80,7 +84,10 @@ func (n *norm) backward(t *Tape) {
 	if n.y.Grad == nil {
 		return
 	}
-	b := kernel.NormBackwardArgs{NormArgs: n.args, DOut: n.y.Grad, DGain: n.gain.Grad, DBias: n.bias.Grad}
+	b := kernel.NormBackwardArgs{NormArgs: n.args, DOut: n.y.Grad, DGain: n.gain.Grad}
+	if n.bias != nil {
+		b.DBias = n.bias.Grad
+	}
 	// A gradient that sub holds already is one of the sum, which took its place.
 	if t.add(n.sub) {
 		b.DSum = n.sub.Grad
@@ -94,7 +101,7 @@ func (n *norm) backward(t *Tape) {
 	t.spent(n.y)
 }
 
-// Layer is a weight, [out, in], and its bias, [1, out]. With InputMajor the weight
+// Layer is a weight, [out, in], and its bias, [1, out], which may be nil. With InputMajor the weight
 // is [in, out], as GPT-2's checkpoints have it.
 type Layer struct {
 	Weight, Bias *Tensor
@@ -126,7 +133,9 @@ func (t *Tape) Linear(x *Tensor, act kernel.Activation, layers ...Layer) *Tensor
 	}
 	for i := range l.n {
 		g.B[i] = l.layers[i].Weight.Mat()
-		g.Bias[i] = l.layers[i].Bias.Data
+		if b := l.layers[i].Bias; b != nil {
+			g.Bias[i] = b.Data
+		}
 	}
 	if act != kernel.None && t.grads {
 		l.y.slope = t.floats.take(len(l.y.Data))
@@ -154,7 +163,9 @@ func (l *linear) backward(t *Tape) {
 	}
 	for i := range l.n {
 		part := kernel.Mat{Data: dy.Data[i*out:], Stride: dy.Stride}
-		kernel.AddColumnSums(t.pool, l.layers[i].Bias.Grad, part, l.y.Rows, out)
+		if b := l.layers[i].Bias; b != nil {
+			kernel.AddColumnSums(t.pool, b.Grad, part, l.y.Rows, out)
+		}
 		w := kernel.GemmArgs{
 			Op: "linear weight gradient", Form: kernel.TN, M: out, N: l.x.Cols, K: l.x.Rows,
 			A: part, B: [3]kernel.Mat{l.x.Mat()}, C: l.layers[i].Weight.gradMat(), Accumulate: true,
@@ -191,6 +202,11 @@ type Sight struct {
 	// QRanks and KRanks hold their ranks: a query sees the keys of its sequence
 	// whose rank is at most its own. Nil: all.
 	QRanks, KRanks []int32
+	// Bias, unless nil, is added to the scaled scores, [heads, 2*span-1]; see
+	// kernel.AttentionArgs. Its gradient is taken when it has memory for one.
+	// QPositions holds the queries' positions when not all are there.
+	Bias       *Tensor
+	QPositions []int32
 }
 
 // Attention returns multi-head attention's results, [queries, width]. q holds the
@@ -204,7 +220,11 @@ func (t *Tape) Attention(q, kv *Tensor, qFrom, kFrom, vFrom, width, heads int, s
 		Heads: heads, HeadDim: width / heads,
 		Q: columns(q.Mat(), qFrom), K: columns(kv.Mat(), kFrom), V: columns(kv.Mat(), vFrom), Out: y.Mat(),
 		QBounds: s.QBounds, KBounds: s.KBounds, QRanks: s.QRanks, KRanks: s.KRanks,
-		Norms: t.floats.take(heads * q.Rows), Drop: drop,
+		Norms: t.floats.take(heads * q.Rows), Drop: drop, QPositions: s.QPositions,
+	}
+	if s.Bias != nil {
+		a.bias = s.Bias
+		a.args.Bias, a.args.Span = s.Bias.Data, (s.Bias.Cols+1)/2
 	}
 	q.readers++
 	kv.readers++
@@ -219,7 +239,7 @@ func columns(m kernel.Mat, from int) kernel.Mat {
 
 type attention struct {
 	args                kernel.AttentionArgs
-	q, kv, y            *Tensor
+	q, kv, y, bias      *Tensor
 	qFrom, kFrom, vFrom int
 }
 
@@ -230,10 +250,14 @@ func (a *attention) backward(t *Tape) {
 	}
 	t.add(a.q)
 	t.add(a.kv)
-	kernel.AttentionBackward(t.pool, kernel.AttentionBackwardArgs{
+	b := kernel.AttentionBackwardArgs{
 		AttentionArgs: a.args, DOut: a.y.gradMat(),
 		DQ: columns(a.q.gradMat(), a.qFrom), DK: columns(a.kv.gradMat(), a.kFrom), DV: columns(a.kv.gradMat(), a.vFrom),
-	})
+	}
+	if a.bias != nil {
+		b.DBias = a.bias.Grad
+	}
+	kernel.AttentionBackward(t.pool, b)
 	t.spent(a.y)
 }
 
@@ -262,6 +286,32 @@ func (g *gather) backward(t *Tape) {
 	}
 	kernel.AddRows(t.pool, g.x.Grad, g.y.Grad, g.x.Cols, g.index)
 	t.spent(g.y)
+}
+
+// Product returns x*y, element by element: with x an activation, a gated linear
+// unit.
+func (t *Tape) Product(x, y *Tensor) *Tensor {
+	z := t.New(x.Rows, x.Cols)
+	kernel.Product(t.pool, z.Data, x.Data, y.Data)
+	p := t.products.next()
+	*p = product{x, y, z}
+	x.readers++
+	y.readers++
+	t.record(p)
+	return z
+}
+
+type product struct{ x, y, z *Tensor }
+
+func (p *product) backward(t *Tape) {
+	if p.z.Grad == nil {
+		return
+	}
+	for _, f := range [2][2]*Tensor{{p.x, p.y}, {p.y, p.x}} {
+		add := t.add(f[0])
+		kernel.ProductGrad(t.pool, f[0].Grad, p.z.Grad, f[1].Data, add)
+	}
+	t.spent(p.z)
 }
 
 // VocabLoss projects h onto the vocabulary, word [vocabulary, Cols] with its

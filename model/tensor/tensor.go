@@ -87,13 +87,14 @@ type Tape struct {
 	keys      slab[uint64]
 	flags     slab[bool]
 
-	tensors records[Tensor]
-	embeds  records[embedding]
-	norms   records[norm]
-	linears records[linear]
-	attns   records[attention]
-	gathers records[gather]
-	again   records[recomputation]
+	tensors  records[Tensor]
+	embeds   records[embedding]
+	norms    records[norm]
+	linears  records[linear]
+	attns    records[attention]
+	gathers  records[gather]
+	again    records[recomputation]
+	products records[product]
 }
 
 // operation is a recorded step that can be run backwards. It gives the memory of
@@ -124,6 +125,7 @@ func (t *Tape) Reset(grads bool) {
 	t.attns.reset()
 	t.gathers.reset()
 	t.again.reset()
+	t.products.reset()
 }
 
 // Close gives the tape's memory back. Its tensors must not be read afterwards.

@@ -111,3 +111,47 @@ func TestLargeMemory(t *testing.T) {
 		t.Error("a slab that was emptied gives nothing")
 	}
 }
+
+// TestGatedLayers takes the gradients of what none of the families has: a norm
+// without a mean, layers without a bias, a gated unit and attention with a bias.
+func TestGatedLayers(t *testing.T) {
+	r := rand.New(rand.NewPCG(4, 1))
+	pool := kernel.NewPool(2)
+	defer pool.Close()
+	tape := NewTape(pool)
+	x, gain := parameter(r, 9, 8), parameter(r, 1, 8)
+	weight := func(out, in int) Layer { return Layer{Weight: parameter(r, out, in)} }
+	qkv, gate, up, down := weight(24, 8), weight(6, 8), weight(6, 8), weight(3, 6)
+	bias := parameter(r, 2, 2*5-1)
+	bounds := []int32{0, 5, 9}
+	loss := func(grads bool) (sum float64) {
+		tape.Reset(grads)
+		all := tape.Linear(x, kernel.None, qkv)
+		y := tape.Attention(all, all, 0, 8, 16, 8, 2, Sight{QBounds: bounds, KBounds: bounds, Bias: bias}, kernel.Dropout{})
+		y, _ = tape.Norm(nil, y, gain, nil, 1e-5, kernel.Dropout{}, kernel.Dropout{})
+		y = tape.Product(tape.Linear(y, kernel.SiLU, gate), tape.Linear(y, kernel.None, up))
+		losses, _ := tape.ClassLoss(tape.Linear(y, kernel.None, down), []int32{0, 1, 2, 1, 0, 2, 2, 1, 0}, 1)
+		for _, v := range losses {
+			sum += float64(v)
+		}
+		if grads {
+			tape.Backward()
+		}
+		return sum
+	}
+	loss(true)
+	for i, p := range []*Tensor{x, gain, qkv.Weight, gate.Weight, up.Weight, down.Weight, bias} {
+		for _, j := range []int{0, len(p.Data) / 2, len(p.Data) - 1} {
+			const e = 2e-3
+			v := p.Data[j]
+			p.Data[j] = v + e
+			above := loss(false)
+			p.Data[j] = v - e
+			below := loss(false)
+			p.Data[j] = v
+			if want := (above - below) / (2 * e); math.Abs(float64(p.Grad[j])-want) > 5e-3*(1+math.Abs(want)) {
+				t.Errorf("parameter %d: gradient %v, want %v", i, p.Grad[j], want)
+			}
+		}
+	}
+}
