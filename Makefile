@@ -3,6 +3,7 @@
 
 GOLANGCI = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 FUZZTIME ?= 5s
+PARSERTIME ?= $(FUZZTIME)
 BENCHTIME ?= 1s
 PKG ?= ./...
 
@@ -25,9 +26,9 @@ lint:
 bench:
 	go test -run '^$$' -bench . -benchtime $(BENCHTIME) $(PKG)
 
-# Each fuzz target for FUZZTIME.
+# Each fuzz target for FUZZTIME, those that parse input files for PARSERTIME.
 fuzz:
-	.ci/fuzz $(FUZZTIME)
+	.ci/fuzz $(FUZZTIME) $(PARSERTIME)
 
 # What we write is read by the programs it is written for.
 interop:
