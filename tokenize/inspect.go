@@ -64,6 +64,12 @@ func ratio(a, b int64) float64 {
 func (e *Encoder) Cover(c *Coverage, text string) error {
 	var enc Encoding
 	err := e.EncodeOffsets(&enc, text)
+	e.t.Count(c, text, &enc)
+	return err
+}
+
+// Count adds a text that was encoded with offsets to the counts.
+func (t *Tokenizer) Count(c *Coverage, text string, enc *Encoding) {
 	c.Bytes += int64(len(text))
 	c.Chars += int64(utf8.RuneCountInString(text))
 	table, inside := chars.Classes(), false
@@ -76,10 +82,9 @@ func (e *Encoder) Cover(c *Coverage, text string) error {
 	}
 	c.Tokens += int64(len(enc.IDs))
 	for i, id := range enc.IDs {
-		if id == e.t.specials.Unk {
+		if id == t.specials.Unk {
 			c.Unknown++
 			c.UnknownBytes += int64(enc.Spans[i].End - enc.Spans[i].Start)
 		}
 	}
-	return err
 }

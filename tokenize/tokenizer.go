@@ -258,6 +258,9 @@ func (t *Tokenizer) ID(token string) (int32, bool) { return t.vocab.id(token) }
 // there is none.
 func (t *Tokenizer) Token(id int32) string { return t.vocab.piece(id) }
 
+// Has reports whether id stands for a token.
+func (t *Tokenizer) Has(id int32) bool { return t.vocab.has(id) }
+
 // IsSpecial reports whether id is a control token.
 func (t *Tokenizer) IsSpecial(id int32) bool {
 	return id >= 0 && int(id) < len(t.special) && t.special[id]

@@ -68,6 +68,15 @@ func must(t *testing.T, dir string, args ...string) string {
 	return out
 }
 
+func writeFile(t *testing.T, dir, name, text string) string {
+	t.Helper()
+	path := filepath.Join(dir, name)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
 func TestWayFromSampleToShards(t *testing.T) {
 	dir := t.TempDir()
 	must(t, dir, "sample", "raw", "--scale", "0.05", "--quiet")
@@ -123,6 +132,26 @@ func TestWayFromSampleToShards(t *testing.T) {
 	}
 	if out := must(t, dir, "tokenizer", "decode", text); out != "the sailor mends the net\n" {
 		t.Errorf("decode says %q", out)
+	}
+	if code, _, errs := corpus(t, dir, "tokenizer", "decode", writeFile(t, dir, "ids", "5 99999999")); code != 1 || !strings.Contains(errs, "99999999") {
+		t.Errorf("an id out of range gives exit %d, %q", code, errs)
+	}
+	if out := must(t, dir, "tokenizer", "encode", writeFile(t, dir, "control", "mend [MASK]"), "--pieces", "--allow-special"); out != "mend| [MASK]|\n" {
+		t.Errorf("encode --pieces says %q", out)
+	}
+	must(t, dir, "tokenizer", "train", "--type", "unigram", "--vocab-size", "500", "--mix", "wiki:0.8,books:0.2", "--sample", "200KiB", "--name", "uni", "--quiet")
+	var compared struct {
+		Rows []struct {
+			Source, Tokenizer string
+			Tokens            int64
+		} `json:"rows"`
+	}
+	out = must(t, dir, "tokenizer", "compare", "wp30k", "uni", "--source", "wiki", "--report", filepath.Join(dir, "compare.html"), "--json", "--quiet")
+	if err := json.Unmarshal([]byte(out), &compared); err != nil || len(compared.Rows) != 4 || compared.Rows[0].Tokens == 0 {
+		t.Errorf("compare says %s, %v", out, err)
+	}
+	if html, err := os.ReadFile(filepath.Join(dir, "compare.html")); err != nil || !bytes.Contains(html, []byte("<svg")) {
+		t.Errorf("the report has no plot (%v)", err)
 	}
 	must(t, dir, "stats")
 	must(t, dir, "verify")

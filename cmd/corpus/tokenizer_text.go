@@ -1,0 +1,204 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/tributary-ml/tributary/cmd/internal/cli"
+	"github.com/tributary-ml/tributary/tokenize"
+)
+
+// maxEncodeInput bounds the file that 'tokenizer encode' and 'decode' take into
+// memory.
+const maxEncodeInput = 256 << 20
+
+// readInput reads a file, or standard input for "-".
+func readInput(cmd *cobra.Command, path string) (text []byte, err error) {
+	var r io.Reader = cmd.InOrStdin()
+	if path != "-" {
+		f, err := os.Open(path)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		r = f
+	}
+	text, err = io.ReadAll(io.LimitReader(r, maxEncodeInput+1))
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", path, err)
+	}
+	if len(text) > maxEncodeInput {
+		return nil, fmt.Errorf("reading %s: longer than %s", path, cli.Bytes(maxEncodeInput))
+	}
+	return text, nil
+}
+
+func encodeCommand(env *cli.Env) *cobra.Command {
+	var name, color string
+	var pieces, allow bool
+	cmd := &cobra.Command{
+		Use:   "encode FILE",
+		Short: "print the token ids of a text (FILE - is standard input)",
+		Example: `  corpus tokenizer encode notes.txt --tokenizer wp4k --json     # {"ids":[...],"tokens":[...],...}
+  echo "mend the nets" | corpus tokenizer encode -               # one line of ids a line of text
+  corpus tokenizer encode notes.txt --pieces                     # the text, each piece in a colour of its own`,
+		Long: `Prints one line of ids a line of text, or on a terminal the text with its pieces
+in turn in two colours, unknown ones in red. Control tokens such as [MASK] that are
+spelled out in the text are text, so that no text can inject them, unless
+--allow-special is given.`,
+		Args: cli.Args(1, 1, "the file to encode"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			t, err := openNamed(cmd, env, name)
+			if err != nil {
+				return err
+			}
+			text, err := readInput(cmd, args[0])
+			if err != nil {
+				return err
+			}
+			var options []tokenize.EncoderOption
+			if allow {
+				options = append(options, tokenize.AllowSpecial())
+			}
+			encoder := t.NewEncoder(options...)
+			terminal := env.Out == os.Stdout && term.IsTerminal(int(os.Stdout.Fd()))
+			if color != "auto" && color != "always" && color != "never" {
+				return cli.Usage(cmd, "--color %s: want auto, always or never", color)
+			}
+			if env.JSON {
+				var enc tokenize.Encoding
+				if err := encoder.EncodeOffsets(&enc, string(text)); err != nil {
+					return err
+				}
+				tokens := make([]string, len(enc.IDs))
+				offsets := make([][2]int, len(enc.IDs))
+				for i, id := range enc.IDs {
+					tokens[i] = t.Token(id)
+					offsets[i] = [2]int{enc.Spans[i].Start, enc.Spans[i].End}
+				}
+				ids := append([]int32{}, enc.IDs...)
+				return env.Result(map[string]any{"ids": ids, "tokens": tokens, "offsets": offsets}, nil)
+			}
+			if pieces || terminal && !cmd.Flags().Changed("pieces") {
+				found, err := encoder.Pieces(nil, string(text))
+				if err != nil {
+					return err
+				}
+				return env.Result(nil, func(w io.Writer) {
+					out := bufio.NewWriter(w)
+					writePieces(out, string(text), found, t, color == "always" || color == "auto" && terminal)
+					_ = out.Flush() // the writer underneath keeps the error
+				})
+			}
+			return env.Result(nil, func(w io.Writer) {
+				out := bufio.NewWriter(w)
+				var ids []int32
+				for line := range strings.Lines(string(text)) {
+					ids = encoder.Encode(ids[:0], line)
+					for i, id := range ids {
+						if i > 0 {
+							fmt.Fprint(out, " ")
+						}
+						fmt.Fprint(out, id)
+					}
+					fmt.Fprintln(out)
+				}
+				if err := out.Flush(); err != nil {
+					return // the writer underneath keeps the error
+				}
+			})
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&name, "tokenizer", "", "tokenizer (default: the only one of the data root)")
+	f.BoolVar(&pieces, "pieces", false, "print the text cut into its pieces (default on a terminal)")
+	f.StringVar(&color, "color", "auto", "colour the pieces: auto, always or never")
+	f.BoolVar(&allow, "allow-special", false, "recognise control tokens in the text")
+	return cmd
+}
+
+// writePieces writes a text with its pieces told apart: by colours, or by bars.
+// Control tokens are bold, unknown pieces red.
+func writePieces(w io.Writer, text string, pieces []tokenize.Piece, t *tokenize.Tokenizer, color bool) {
+	last := 0
+	for i, p := range pieces {
+		start, end := max(p.Start, last), max(p.End, last)
+		if start > last {
+			fmt.Fprint(w, text[last:start])
+		}
+		last = end
+		if start == end {
+			continue // the bytes of one character
+		}
+		switch style := [...]string{"\x1b[30;46m", "\x1b[30;43m"}[i%2]; {
+		case !color:
+			fmt.Fprint(w, text[start:end], "|")
+			continue
+		case p.Unknown:
+			fmt.Fprint(w, "\x1b[37;41m")
+		case t.IsSpecial(p.ID):
+			fmt.Fprint(w, "\x1b[1;37;44m")
+		default:
+			fmt.Fprint(w, style)
+		}
+		// A background that runs over the end of a line would fill the screen.
+		fmt.Fprint(w, strings.ReplaceAll(text[start:end], "\n", "\x1b[0m\n"), "\x1b[0m")
+	}
+	fmt.Fprint(w, text[last:])
+	if !strings.HasSuffix(text, "\n") {
+		fmt.Fprintln(w)
+	}
+}
+
+func decodeCommand(env *cli.Env) *cobra.Command {
+	var name string
+	var keep bool
+	cmd := &cobra.Command{
+		Use:     "decode FILE",
+		Short:   "print the text of token ids (FILE - is standard input)",
+		Example: `  echo "mend the nets" | corpus tokenizer encode - | corpus tokenizer decode -`,
+		Args:    cli.Args(1, 1, "the file of ids"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			t, err := openNamed(cmd, env, name)
+			if err != nil {
+				return err
+			}
+			input, err := readInput(cmd, args[0])
+			if err != nil {
+				return err
+			}
+			var texts []string
+			n := 0
+			for line := range strings.Lines(string(input)) {
+				n++
+				var ids []int32
+				for _, word := range strings.FieldsFunc(line, func(c rune) bool { return strings.ContainsRune(" \t\r\n,[]", c) }) {
+					id, err := strconv.ParseInt(word, 10, 32)
+					if err != nil {
+						return fmt.Errorf("%s:%d: %q is no token id", args[0], n, word)
+					}
+					if !t.Has(int32(id)) {
+						return fmt.Errorf("%s:%d: id %d is not in the vocabulary of %d ids", args[0], n, id, t.VocabSize())
+					}
+					ids = append(ids, int32(id))
+				}
+				texts = append(texts, t.Decode(ids, !keep))
+			}
+			return env.Result(map[string]any{"texts": texts}, func(w io.Writer) {
+				for _, text := range texts {
+					fmt.Fprintln(w, text)
+				}
+			})
+		},
+	}
+	cmd.Flags().StringVar(&name, "tokenizer", "", "tokenizer (default: the only one of the data root)")
+	cmd.Flags().BoolVar(&keep, "keep-special", false, "keep control tokens such as [CLS]")
+	return cmd
+}
