@@ -20,7 +20,8 @@ import (
 
 // New returns a Tokenizer that encodes and decodes as t does. Control tokens that
 // are spelled out in a text are text, as everywhere in this module; so it must not
-// be given AddSpecialTokens, which would find them again.
+// be given AddSpecialTokens, which would find them again. For want of these its Decode
+// keeps control tokens; Decoder.DecodeIDs can leave them out.
 func New(t *tokenize.Tokenizer) (*tokenizer.Tokenizer, error) {
 	model := NewModel(t)
 	processor, err := NewPostProcessor(t)
@@ -169,6 +170,17 @@ func (d *Decoder) Decode(tokens []string) string {
 		}
 	}
 	return d.t.Decode(ids, false)
+}
+
+// DecodeIDs returns the text of ids, without control tokens when skipSpecial is set.
+func (d *Decoder) DecodeIDs(ids []int, skipSpecial bool) string {
+	known := make([]int32, 0, len(ids))
+	for _, id := range ids {
+		if id >= 0 && id < d.t.VocabSize() {
+			known = append(known, int32(id))
+		}
+	}
+	return d.t.Decode(known, skipSpecial)
 }
 
 // DecodeChain returns the text as one element.

@@ -15,8 +15,10 @@ import (
 )
 
 type golden struct {
-	Text string  `json:"text"`
-	IDs  []int32 `json:"ids"`
+	Text  string `json:"text"`
+	Plain struct {
+		IDs []int32 `json:"ids"`
+	} `json:"plain"`
 }
 
 func cases(t *testing.T, name string) (*tokenize.Tokenizer, []golden) {
@@ -48,13 +50,13 @@ func TestReferenceIDs(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		e, n := tok.NewEncoder(), 0
+		n := 0
 		for _, c := range all {
-			want := e.Encode(nil, c.Text)
-			if c.Text == "" || !slices.Equal(want, c.IDs) {
-				continue // the case is not of a plain text
-			}
+			want := c.Plain.IDs
 			n++
+			if len(want) == 0 {
+				continue // their Tokenizer has no encoding without tokens
+			}
 			got, err := tk.EncodeSingle(c.Text)
 			if err != nil {
 				t.Errorf("%s: %q: %v", name, c.Text, err)
@@ -63,8 +65,8 @@ func TestReferenceIDs(t *testing.T) {
 			if !slices.Equal(ints(want), got.Ids) {
 				t.Errorf("%s: %q: ids %v, want %v", name, c.Text, got.Ids, want)
 			}
-			if text := tk.Decode(got.Ids, true); text != tok.Decode(want, true) {
-				t.Errorf("%s: decoded %q, want %q", name, text, tok.Decode(want, true))
+			if text := tk.Decode(got.Ids, false); text != tok.Decode(want, false) {
+				t.Errorf("%s: decoded %q, want %q", name, text, tok.Decode(want, false))
 			}
 		}
 		if n == 0 {
@@ -150,16 +152,15 @@ func TestModel(t *testing.T) {
 // TestPeer shows what their own engine makes of the same file: where it gives other
 // ids than the reference, programs that move to this adapter get other ids too.
 func TestPeer(t *testing.T) {
-	tok, all := cases(t, "wordpiece")
+	_, all := cases(t, "wordpiece")
 	tk, err := pretrained.FromFile(filepath.Join("..", "testdata", "golden", "wordpiece.tokenizer.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := tok.NewEncoder()
 	same, other := 0, 0
 	for _, c := range all {
-		want := e.Encode(nil, c.Text)
-		if c.Text == "" || !slices.Equal(want, c.IDs) || strings.Contains(c.Text, "İ") {
+		want := c.Plain.IDs
+		if len(want) == 0 || strings.Contains(c.Text, "İ") {
 			continue // İ makes it panic
 		}
 		got, err := tk.EncodeSingle(c.Text)
