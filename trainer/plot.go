@@ -133,3 +133,47 @@ func lossPlot(lines []Line) (*plot.Plot, error) {
 	p.Y.Min = 0
 	return p, nil
 }
+
+// Curve is a line of a plot: Y at the steps 0, 1, 2 and so on.
+type Curve struct {
+	Name   string
+	Y      []float64
+	Dashed bool
+}
+
+// PlotCurves draws losses over steps, in nats, into a file whose name ends in .svg
+// or .png.
+func PlotCurves(path, title string, curves []Curve) error {
+	p := plot.New()
+	p.Title.Text = title
+	p.X.Label.Text, p.Y.Label.Text = "step", "loss, nats"
+	p.Legend.Top = true
+	p.Legend.XOffs, p.Legend.YOffs = -vg.Points(6), -vg.Points(4)
+	p.Add(plotter.NewGrid())
+	for i, c := range curves {
+		xys := make(plotter.XYs, len(c.Y))
+		for step, y := range c.Y {
+			xys[step] = plotter.XY{X: float64(step), Y: y}
+		}
+		line, err := plotter.NewLine(xys)
+		if err != nil {
+			return fmt.Errorf("plotting %q: %w", c.Name, err)
+		}
+		line.Color, line.Width = append([]color.Color{trainColour}, heldColours...)[i%(1+len(heldColours))], vg.Points(1.6)
+		if c.Dashed {
+			line.Dashes = []vg.Length{vg.Points(5), vg.Points(4)}
+		}
+		p.Add(line)
+		p.Legend.Add(c.Name, line)
+	}
+	w, err := p.WriterTo(18*vg.Centimeter, 11*vg.Centimeter, filepath.Ext(path)[1:])
+	if err != nil {
+		return fmt.Errorf("drawing %s: %w", path, err)
+	}
+	var b bytes.Buffer
+	if _, err := w.WriteTo(&b); err != nil {
+		return fmt.Errorf("drawing %s: %w", path, err)
+	}
+	_, err = store.WriteFile(path, b.Bytes())
+	return err
+}
