@@ -30,23 +30,40 @@ func (c Config) FLOP(b *masking.Batch) float64 {
 	return 3 * forward
 }
 
-// ActivationBytes returns about how much memory the forward pass of a micro-batch
-// keeps for the backward pass: the results of every operation, their gradients, and
-// the slopes of activations.
-func (c Config) ActivationBytes(tokens, predicted, sequences int) int64 {
+// ActivationBytes returns about how much memory a micro-batch takes beside the
+// weights and their gradients: the results of every operation, the slopes of
+// activations, and the gradients of what is being read. With recompute only what
+// lies between the layers is kept, and one layer's results.
+func (c Config) ActivationBytes(tokens, predicted, sequences int, recompute bool) int64 {
 	h, f := int64(c.HiddenSize), int64(c.IntermediateSize)
-	n, k := int64(tokens), int64(predicted+sequences)
+	n, k := int64(tokens), int64(predicted)
+	if c.ModelType == "bert" {
+		k += int64(sequences)
+	}
+	k = min(n, k)
 	// Of a layer at every position: queries, keys and values, and five results of the
-	// model's width, each with its gradient, and the inner width with its slopes.
-	layer := 2*8*h + 3*f + int64(c.NumAttentionHeads) + 4
-	floats := 2*2*h*n + int64(c.NumHiddenLayers)*layer*n
-	if !c.Causal() {
+	// model's width, and the inner width with its slopes.
+	layer := 8*h + 2*f + int64(c.NumAttentionHeads) + 4
+	layers := int64(c.NumHiddenLayers)
+	floats := 2 * h * n // the embeddings and their norm
+	switch {
+	case recompute:
+		floats += (2*layers*h + layer) * n
+	case c.Causal():
+		floats += layers * layer * n
+	default:
 		// The last layer has keys and values at every position and the rest at those
 		// that are read.
-		rest := layer + 2*h
-		floats += -layer*n + 2*2*h*n + rest*min(n, k) + 9*h*int64(predicted)
-	} else if k < n {
-		floats += 2 * h * int64(predicted)
+		floats += (layers-1)*layer*n + 2*h*n + layer*k
 	}
+	if !c.Causal() {
+		floats += 5 * h * int64(predicted)
+	}
+	// Gradients of the widest neighbours.
+	floats += (6*h + f) * n
 	return 4 * floats * 9 / 8
 }
+
+// ActivationBytes returns how much memory the model has taken for activations and
+// their gradients.
+func (m *Model) ActivationBytes() int64 { return m.tape.Bytes() }

@@ -173,6 +173,9 @@ type TrainSection struct {
 	KeepCheckpoints int      `yaml:"keep_checkpoints"`
 	KeepEvery       int64    `yaml:"keep_every"`
 	KeepBest        bool     `yaml:"keep_best"`
+	// Recompute keeps only the activations between layers: less memory, more work, the
+	// same weights.
+	Recompute bool `yaml:"recompute"`
 	// Profile times every operation.
 	Profile bool `yaml:"profile"`
 	// Dropout is the share of activations that are dropped in training; OwnDropout

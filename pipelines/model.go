@@ -59,7 +59,7 @@ func ObjectiveOf(family string) string {
 // openModel builds the model of a run for a tokenizer: of a named size or a
 // config.json with initial weights, or the one in cfg.Init with its weights.
 func (c *TrainConfig) openModel(t *tokenize.Tokenizer) (_ *model.Model, begun string, err error) {
-	options := model.Options{Seed: c.Seed, Jobs: c.Jobs}
+	options := model.Options{Seed: c.Seed, Jobs: c.Jobs, Recompute: c.Recompute}
 	if c.Init != "" {
 		return c.openInit(t, options)
 	}

@@ -28,5 +28,5 @@ func (c *TrainConfig) plan(ctx context.Context, batches *Batches, train trainer.
 	}
 	pool := kernel.NewPool(c.Jobs)
 	defer pool.Close()
-	return trainer.MakePlan(shape, c.optimizer(shape), c.EMA, first, c.MicroBatch, c.longest, pool), nil
+	return trainer.MakePlan(shape, c.optimizer(shape), c.EMA, first, c.MicroBatch, c.longest, c.Recompute, pool), nil
 }

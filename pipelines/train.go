@@ -373,7 +373,7 @@ func trainStage(cfg *Config, opts Options) stage {
 	// What does not change the weights is no part of the key.
 	keyed := section
 	keyed.CheckpointEvery, keyed.CheckpointTime, keyed.KeepCheckpoints, keyed.AllowChange = 0, 0, 0, nil
-	keyed.KeepEvery, keyed.KeepBest, keyed.Profile = 0, false, false
+	keyed.KeepEvery, keyed.KeepBest, keyed.Profile, keyed.Recompute = 0, false, false, false
 	return stage{
 		name:   "train",
 		inputs: []string{"shards"},

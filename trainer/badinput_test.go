@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/tributary-ml/tributary/masking"
+	"github.com/tributary-ml/tributary/mixer/counter"
 	"github.com/tributary-ml/tributary/model"
 	"github.com/tributary-ml/tributary/model/kernel"
 	"github.com/tributary-ml/tributary/model/safetensors"
@@ -118,7 +119,7 @@ func TestShardedExportOpensAgain(t *testing.T) {
 	for name, bad := range map[string]string{
 		"empty":         `{"weight_map": {}}`,
 		"no JSON":       string(whole[:40]),
-		"another file":  strings.Replace(string(whole), `"transformer.wpe.weight": "model-00001`, `"transformer.wpe.weight": "model-00002`, 1),
+		"another file":  strings.Replace(string(whole), `"transformer.wte.weight": "model-00001`, `"transformer.wte.weight": "model-00002`, 1),
 		"a new tensor":  strings.Replace(string(whole), `"transformer.wpe.weight"`, `"transformer.wpf.weight"`, 1),
 		"an absent one": strings.Replace(string(whole), "model-00002", "model-00099", 1),
 	} {
@@ -172,11 +173,11 @@ func TestPlanForeseesActivations(t *testing.T) {
 		}
 		// Twice: the tape grows to what the first step took.
 		for range 2 {
-			if _, err := m.Gradients(b, model.Scales{Token: 1}, 1); err != nil {
+			if _, err := m.Gradients(b, model.Scales{Token: 1}, counter.NewKey(1, "test")); err != nil {
 				t.Fatal(err)
 			}
 		}
-		p := MakePlan(c, DefaultOptimizer(BERT, 1e-4), 0, b, 0, 48, m.Pool())
+		p := MakePlan(c, DefaultOptimizer(BERT, 1e-4), 0, b, 0, 48, false, m.Pool())
 		got := m.ActivationBytes()
 		if r := float64(p.Activations) / float64(got); r < 0.75 || r > 1.35 {
 			t.Errorf("%s: %d bytes of activations are foreseen, %d are taken", c.ModelType, p.Activations, got)
@@ -196,7 +197,7 @@ func TestPlanRefusesWhatDoesNotFit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := MakePlan(c, DefaultOptimizer(AdamW, 1e-4), 0, b, 0, 1024, pool)
+	p := MakePlan(c, DefaultOptimizer(AdamW, 1e-4), 0, b, 0, 1024, false, pool)
 	if p.Parameters != 124439808 || p.Optimizer != 2*p.Weights || p.Total < p.Weights+p.Gradients+p.Optimizer || !(p.Seconds > 0) || !(p.FLOP > 0) {
 		t.Errorf("plan %+v", p)
 	}

@@ -58,8 +58,7 @@ func (w whole) Batch(ctx context.Context, step int64) (*masking.Batch, error) {
 }
 
 // Optimizer says how weights are stepped, with the constants of its kind: see
-// DefaultOptimizer. Decay is decoupled from the gradient, and not applied to biases
-// and LayerNorm parameters.
+// DefaultOptimizer. Decay is not applied to biases and LayerNorm parameters.
 type Optimizer struct {
 	// Kind is one of Optimizers.
 	Kind    string  `json:"kind"`

@@ -3,6 +3,7 @@ package trainer
 import (
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/tributary-ml/tributary/model"
 	"github.com/tributary-ml/tributary/model/kernel"
@@ -18,7 +19,8 @@ const (
 	// LAMB scales Adam's step of each tensor to the tensor's norm (You et al. 2020,
 	// algorithm 2).
 	LAMB = "lamb"
-	// Adagrad sums the squares up (Duchi et al. 2011).
+	// Adagrad sums the squares up (Duchi et al. 2011). Its decay, and SGD's, are added
+	// to the gradient.
 	Adagrad = "adagrad"
 	// SGD is gradient descent with the momentum Beta1.
 	SGD = "sgd"
@@ -69,7 +71,6 @@ type optimizer struct {
 	// average is the running mean of the weights, nil when none is kept.
 	average *slot
 	decay   float64
-	scratch [4][]float32
 }
 
 // slot is one thing remembered of every parameter, under a name that stands before
@@ -176,114 +177,41 @@ func (a *optimizer) step(lr, norm float64, t int64) {
 	if a.Clip > 0 && norm > a.Clip {
 		scale = a.Clip / norm
 	}
+	pow := func(beta float64) float64 { return 1 - math.Pow(beta, float64(t)) }
 	for i, p := range a.params {
 		decay := 0.0
 		if p.Decay {
 			decay = a.Decay
 		}
-		switch a.Kind {
-		case LAMB:
-			a.lamb(i, p, lr, decay, scale, t)
-		case Adagrad:
-			a.adagrad(i, p, lr, decay, scale)
-		case SGD:
-			a.sgd(i, p, lr, decay, scale)
-		case Adafactor:
-			a.adafactor(i, p, lr, decay, scale, t)
-		case Muon:
-			if hidden(p) {
-				a.muon(i, p, lr, decay, scale)
-				continue
+		w, g := p.Data, p.Grad
+		adam := kernel.AdamWStep{LR: lr, Beta1: a.Beta1, Beta2: a.Beta2, Eps: a.Epsilon, Decay: decay, GradScale: scale}
+		if a.Kind != BERT {
+			adam.BiasCorrection1, adam.BiasCorrection2 = pow(a.Beta1), pow(a.Beta2)
+		}
+		slot := func(k int) []float32 { return a.slots[k].data[i] }
+		switch {
+		case a.Kind == LAMB:
+			kernel.LAMB(a.pool, w, g, slot(0), slot(1), adam)
+		case a.Kind == Adagrad:
+			kernel.Adagrad(a.pool, w, g, slot(0), kernel.AdagradStep{LR: lr, Eps: a.Epsilon, Decay: decay, GradScale: scale})
+		case a.Kind == SGD:
+			kernel.SGD(a.pool, w, g, slot(0), kernel.SGDStep{LR: lr, Momentum: a.Beta1, Decay: decay, GradScale: scale})
+		case a.Kind == Adafactor:
+			step := kernel.AdafactorStep{LR: lr, Beta2: 1 - math.Pow(float64(t), -adafactorDecay), Eps: a.Epsilon, Clip: adafactorClip, Decay: decay, GradScale: scale}
+			if len(p.Shape) == 2 {
+				kernel.Adafactor(a.pool, w, g, slot(1), slot(2), p.Shape[0], p.Shape[1], step)
+			} else {
+				kernel.Adafactor(a.pool, w, g, nil, slot(0), 1, len(w), step)
 			}
-			a.adam(i, p, lr, decay, scale, t)
+		case a.Kind == Muon && hidden(p):
+			kernel.Muon(a.pool, w, g, slot(0), p.Shape[0], p.Shape[1], kernel.MuonStep{LR: lr, Momentum: muonMomentum, Decay: decay, GradScale: scale, Rounds: 5, Match: true})
 		default:
-			a.adam(i, p, lr, decay, scale, t)
+			kernel.AdamW(a.pool, w, g, slot(0), slot(1), adam)
 		}
 	}
 	if a.average != nil {
 		a.follow(t)
 	}
-}
-
-func (a *optimizer) adam(i int, p *model.Param, lr, decay, scale float64, t int64) {
-	s := kernel.AdamWStep{LR: lr, Beta1: a.Beta1, Beta2: a.Beta2, Eps: a.Epsilon, Decay: decay, GradScale: scale}
-	if a.Kind != BERT {
-		s.BiasCorrection1 = 1 - math.Pow(a.Beta1, float64(t))
-		s.BiasCorrection2 = 1 - math.Pow(a.Beta2, float64(t))
-	}
-	kernel.AdamW(a.pool, p.Data, p.Grad, a.slots[0].data[i], a.slots[1].data[i], s)
-}
-
-// optimizerChunk is how many elements one item of a step takes. Sums over chunks
-// are added in the order of the chunks, so that no result depends on the workers.
-const optimizerChunk = 1 << 13
-
-func (a *optimizer) chunks(n int, f func(lo, hi int)) {
-	a.pool.For((n+optimizerChunk-1)/optimizerChunk, func(c int) {
-		f(c*optimizerChunk, min(n, (c+1)*optimizerChunk))
-	})
-}
-
-// take returns n elements of scratch memory k, not cleared.
-func (a *optimizer) take(k, n int) []float32 {
-	if cap(a.scratch[k]) < n {
-		a.scratch[k] = make([]float32, n)
-	}
-	return a.scratch[k][:n]
-}
-
-func (a *optimizer) lamb(i int, p *model.Param, lr, decay, scale float64, t int64) {
-	m, v, r := a.slots[0].data[i], a.slots[1].data[i], a.take(0, len(p.Data))
-	b1, b2 := float32(a.Beta1), float32(a.Beta2)
-	c1 := float32(1 / (1 - math.Pow(a.Beta1, float64(t))))
-	c2 := float32(1 / (1 - math.Pow(a.Beta2, float64(t))))
-	eps, wd, gs := float32(a.Epsilon), float32(decay), float32(scale)
-	a.chunks(len(p.Data), func(lo, hi int) {
-		for j := lo; j < hi; j++ {
-			g := p.Grad[j] * gs
-			m[j] = b1*m[j] + (1-b1)*g
-			v[j] = b2*v[j] + (1-b2)*g*g
-			r[j] = m[j]*c1/(root(v[j]*c2)+eps) + wd*p.Data[j]
-		}
-	})
-	// Vectors, which do not decay, are stepped without the ratio, as the authors' code
-	// does.
-	trust := 1.0
-	if p.Decay {
-		w, u := math.Sqrt(kernel.SumSquares(a.pool, p.Data)), math.Sqrt(kernel.SumSquares(a.pool, r))
-		if w > 0 && u > 0 {
-			trust = w / u
-		}
-	}
-	step := float32(lr * trust)
-	a.chunks(len(p.Data), func(lo, hi int) {
-		for j := lo; j < hi; j++ {
-			p.Data[j] -= step * r[j]
-		}
-	})
-}
-
-func (a *optimizer) adagrad(i int, p *model.Param, lr, decay, scale float64) {
-	v := a.slots[0].data[i]
-	step, keep, eps, gs := float32(lr), float32(1-lr*decay), float32(a.Epsilon), float32(scale)
-	a.chunks(len(p.Data), func(lo, hi int) {
-		for j := lo; j < hi; j++ {
-			g := p.Grad[j] * gs
-			v[j] += g * g
-			p.Data[j] = keep*p.Data[j] - step*g/(root(v[j])+eps)
-		}
-	})
-}
-
-func (a *optimizer) sgd(i int, p *model.Param, lr, decay, scale float64) {
-	m := a.slots[0].data[i]
-	step, keep, b1, gs := float32(lr), float32(1-lr*decay), float32(a.Beta1), float32(scale)
-	a.chunks(len(p.Data), func(lo, hi int) {
-		for j := lo; j < hi; j++ {
-			m[j] = b1*m[j] + p.Grad[j]*gs
-			p.Data[j] = keep*p.Data[j] - step*m[j]
-		}
-	})
 }
 
 // The update of Adafactor is bounded to this root mean square, and the decay of
@@ -293,60 +221,26 @@ const (
 	adafactorDecay = 0.8
 )
 
-func (a *optimizer) adafactor(i int, p *model.Param, lr, decay, scale float64, t int64) {
-	beta := float32(1 - math.Pow(float64(t), -adafactorDecay))
-	eps, gs, n := float32(a.Epsilon), float32(scale), len(p.Data)
-	u := a.take(0, n)
-	if len(p.Shape) != 2 {
-		v := a.slots[0].data[i]
-		a.chunks(n, func(lo, hi int) {
-			for j := lo; j < hi; j++ {
-				g := p.Grad[j] * gs
-				v[j] = beta*v[j] + (1-beta)*(g*g+eps)
-				u[j] = g / root(v[j])
-			}
-		})
-	} else {
-		rows, cols := p.Shape[0], p.Shape[1]
-		row, col := a.slots[1].data[i], a.slots[2].data[i]
-		a.pool.For(rows, func(y int) {
-			var sum float64
-			for _, g := range p.Grad[y*cols : (y+1)*cols] {
-				sum += float64(g * gs * g * gs)
-			}
-			row[y] = beta*row[y] + (1-beta)*(float32(sum/float64(cols))+eps)
-		})
-		const block = 64
-		a.pool.For((cols+block-1)/block, func(c int) {
-			var sums [block]float64
-			lo, hi := c*block, min(cols, (c+1)*block)
-			for y := range rows {
-				for k, g := range p.Grad[y*cols+lo : y*cols+hi] {
-					sums[k] += float64(g * gs * g * gs)
-				}
-			}
-			for x := lo; x < hi; x++ {
-				col[x] = beta*col[x] + (1-beta)*(float32(sums[x-lo]/float64(rows))+eps)
-			}
-		})
-		var mean float64
-		for _, r := range row {
-			mean += float64(r)
-		}
-		mean /= float64(rows)
-		a.pool.For(rows, func(y int) {
-			f := 1 / math.Sqrt(float64(row[y])/mean)
-			for x := range cols {
-				u[y*cols+x] = float32(float64(p.Grad[y*cols+x]*gs) * f / math.Sqrt(float64(col[x])))
-			}
-		})
+// hidden reports whether a parameter is a matrix inside the trunk, of which Muon
+// makes the step orthogonal: not an embedding and not a classifier.
+func hidden(p *model.Param) bool {
+	if len(p.Shape) != 2 || min(p.Shape[0], p.Shape[1]) < 4 {
+		return false
 	}
-	rms := math.Sqrt(kernel.SumSquares(a.pool, u) / float64(n))
-	step, keep := float32(lr/max(1, rms/adafactorClip)), float32(1-lr*decay)
-	a.chunks(n, func(lo, hi int) {
-		for j := lo; j < hi; j++ {
-			p.Data[j] = keep*p.Data[j] - step*u[j]
+	for _, part := range []string{"embeddings.", ".wte.", ".wpe.", "cls.seq_relationship"} {
+		if strings.Contains(p.Name, part) {
+			return false
 		}
+	}
+	return true
+}
+
+// optimizerChunk is how many elements one item of a pass over the weights takes.
+const optimizerChunk = 1 << 13
+
+func (a *optimizer) chunks(n int, f func(lo, hi int)) {
+	a.pool.For((n+optimizerChunk-1)/optimizerChunk, func(c int) {
+		f(c*optimizerChunk, min(n, (c+1)*optimizerChunk))
 	})
 }
 
@@ -378,8 +272,6 @@ func (a *optimizer) swap() {
 		})
 	}
 }
-
-func root(x float32) float32 { return float32(math.Sqrt(float64(x))) }
 
 // copyTo copies what the optimiser remembers to another of the same shape.
 func (a *optimizer) copyTo(b *optimizer) {

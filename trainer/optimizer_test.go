@@ -121,15 +121,16 @@ func plainOptimizer(o Optimizer, p *model.Param) plainStep {
 	case Adagrad:
 		return func(w, g []float64, _ int) {
 			for j := range w {
-				v[j] += g[j] * g[j]
-				w[j] -= o.LR*decay*w[j] + o.LR*g[j]/(math.Sqrt(v[j])+o.Epsilon)
+				x := g[j] + decay*w[j]
+				v[j] += x * x
+				w[j] -= o.LR * x / (math.Sqrt(v[j]) + o.Epsilon)
 			}
 		}
 	case SGD:
 		return func(w, g []float64, _ int) {
 			for j := range w {
-				m[j] = o.Beta1*m[j] + g[j]
-				w[j] -= o.LR*decay*w[j] + o.LR*m[j]
+				m[j] = o.Beta1*m[j] + g[j] + decay*w[j]
+				w[j] -= o.LR * m[j]
 			}
 		}
 	case Adafactor:

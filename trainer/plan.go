@@ -43,7 +43,7 @@ const planEfficiency = 0.6
 // MakePlan foresees a run of a model of a valid configuration. first is a batch of
 // the run, of which micro sequences (0: all) of up to length tokens go through the
 // model at once.
-func MakePlan(c model.Config, o Optimizer, ema float64, first *masking.Batch, micro, length int, pool *kernel.Pool) *Plan {
+func MakePlan(c model.Config, o Optimizer, ema float64, first *masking.Batch, micro, length int, recompute bool, pool *kernel.Pool) *Plan {
 	p := &Plan{Available: int64(AvailableBytes()), FLOP: c.FLOP(first), Roofline: MeasureRoofline(pool, 200*time.Millisecond)}
 	for _, x := range model.Shapes(c) {
 		n := int64(x.Size())
@@ -59,7 +59,7 @@ func MakePlan(c model.Config, o Optimizer, ema float64, first *masking.Batch, mi
 	}
 	p.Tokens = sequences * length
 	p.Predicted = (p.Tokens*len(first.Predict) + len(first.Tokens) - 1) / max(1, len(first.Tokens))
-	p.Activations = c.ActivationBytes(p.Tokens, p.Predicted, sequences)
+	p.Activations = c.ActivationBytes(p.Tokens, p.Predicted, sequences, recompute)
 	p.Total = p.Weights + p.Gradients + p.Optimizer + p.Snapshot + p.Activations
 	if p.Roofline.FLOPS > 0 {
 		p.Seconds = p.FLOP / (planEfficiency * p.Roofline.FLOPS)
@@ -101,7 +101,7 @@ func (p *Plan) Fits() error {
 		return nil
 	}
 	return fmt.Errorf("%w: it needs about %s and %s are left: %s of weights and gradients, %s of the optimiser, %s for checkpoints, %s of activations; "+
-		"a smaller micro-batch (--micro-batch) needs fewer activations, adafactor a smaller optimiser",
+		"a smaller micro-batch (--micro-batch) and --recompute need fewer activations, adafactor a smaller optimiser",
 		ErrMemory, gib(p.Total), gib(p.Available), gib(p.Weights+p.Gradients), gib(p.Optimizer), gib(p.Snapshot), gib(p.Activations))
 }
 

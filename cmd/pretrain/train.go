@@ -156,6 +156,7 @@ stopped goes on with the same command and ends with the same bytes.`,
 	f.Float64Var(&section.Spike, "spike", 0, "skip a step whose gradient is so many times its running mean (0: none)")
 	f.IntVar(&section.MaxSkips, "max-skips", section.MaxSkips, "skipped steps in a row after which the run goes back to a checkpoint")
 	f.IntVar(&section.MaxRollbacks, "max-rollbacks", section.MaxRollbacks, "times the run goes back before it gives up")
+	f.BoolVar(&section.Recompute, "recompute", false, "keep only the activations between layers: less memory, a third more work, the same weights")
 	f.BoolVar(&section.Profile, "profile", false, "time every operation and print a table against what the machine can do")
 	f.BoolVar(&served.Plan, "plan", false, "say what memory and time the run would take, and train nothing")
 	f.StringVar(&listen, "listen", "", "serve figures for Prometheus at ADDRESS:PORT/metrics; beyond this machine only with a token in $"+tokenVariable)

@@ -128,6 +128,11 @@ func (t *Tape) Reset(grads bool) {
 	t.products.reset()
 }
 
+// Bytes returns how much memory the largest step has asked for.
+func (t *Tape) Bytes() int64 {
+	return 4*int64(t.floats.most+t.gradients.most+t.ints.most) + 2*int64(t.words.most) + 8*int64(t.keys.most) + int64(t.flags.most)
+}
+
 // Close gives the tape's memory back. Its tensors must not be read afterwards.
 func (t *Tape) Close() {
 	t.Reset(false)
