@@ -47,8 +47,12 @@ type Config struct {
 	// documents being read: the largest document, and what the reader of its file
 	// holds. 0 means DefaultMemoryBytes. The marks do not depend on it.
 	MemoryBytes int64
-	Meter       *progress.Meter
-	Log         *slog.Logger
+	// Index keeps the signatures of MinHash beside the documents, some 140 bytes a
+	// document, so that a run with further sources reads only those. Indexes that are
+	// there are used either way, and the marks do not depend on them.
+	Index bool
+	Meter *progress.Meter
+	Log   *slog.Logger
 }
 
 // Report is what a rule found.
@@ -61,6 +65,8 @@ type Report struct {
 	// Largest the documents of the largest.
 	Groups  int64 `json:"groups"`
 	Largest int64 `json:"largest"`
+	// Reused is the number of documents whose signatures were there already.
+	Reused int64 `json:"reused,omitempty"`
 	// Spilled is the number of runs the sorts wrote to disk.
 	Spilled int `json:"spilled"`
 	// Warnings are things a person should look at, such as a group too large to be
@@ -158,6 +164,11 @@ func (c *Config) inputs() (digests map[string]string, documents int64, err error
 // eachDocument calls visit with every document of every source, from Jobs
 // goroutines. newVisit is called once in each of them.
 func (c *Config) eachDocument(ctx context.Context, newVisit func() func(source int, d *ingest.Document) error) error {
+	return c.eachDocumentOf(ctx, func(int) bool { return true }, newVisit)
+}
+
+// eachDocumentOf is eachDocument for the sources that are wanted.
+func (c *Config) eachDocumentOf(ctx context.Context, wanted func(source int) bool, newVisit func() func(source int, d *ingest.Document) error) error {
 	type item struct {
 		doc    *ingest.Document
 		source int
@@ -170,6 +181,9 @@ func (c *Config) eachDocument(ctx context.Context, newVisit func() func(source i
 	g.Go(func() error {
 		defer close(queue)
 		for i, source := range c.Sources {
+			if !wanted(i) {
+				continue
+			}
 			for d, err := range ingest.Documents(ctx, c.Data, source) {
 				if err != nil {
 					return err
@@ -220,21 +234,30 @@ type ruleRun struct {
 	report *Report
 }
 
+// ruleKey returns the configuration of a rule as it is recorded, and its hash.
+func (c *Config) ruleKey(rule string, options any, digests map[string]string) (config json.RawMessage, key string, err error) {
+	config, err = json.Marshal(struct {
+		Options any               `json:"options"`
+		Sources []string          `json:"sources"`
+		Inputs  map[string]string `json:"inputs"`
+	}{options, c.Sources, digests})
+	if err != nil {
+		return nil, "", fmt.Errorf("encoding the configuration of rule %s: %w", rule, err)
+	}
+	return config, store.Key(marksFormat, rule, string(config)), nil
+}
+
 // beginRule returns a run, or the report of the one that was done before.
 func (c *Config) beginRule(rule string, options any) (*ruleRun, *Report, error) {
 	digests, documents, err := c.inputs()
 	if err != nil {
 		return nil, nil, err
 	}
-	config, err := json.Marshal(struct {
-		Options any               `json:"options"`
-		Sources []string          `json:"sources"`
-		Inputs  map[string]string `json:"inputs"`
-	}{options, c.Sources, digests})
+	config, key, err := c.ruleKey(rule, options, digests)
 	if err != nil {
-		return nil, nil, fmt.Errorf("encoding the configuration of rule %s: %w", rule, err)
+		return nil, nil, err
 	}
-	run := &ruleRun{cfg: c, rule: rule, config: config, key: store.Key(marksFormat, rule, string(config)), report: &Report{Rule: rule}}
+	run := &ruleRun{cfg: c, rule: rule, config: config, key: key, report: &Report{Rule: rule}}
 	if run.found() {
 		return nil, run.report, nil
 	}

@@ -136,17 +136,21 @@ func minHash(ctx context.Context, cfg Config, opt MinHashOptions) (_ *Report, er
 	if err := opt.check(); err != nil {
 		return nil, err
 	}
-	run, done, err := cfg.beginRule(RuleMinHash, struct {
+	options := struct {
 		Version string `json:"version"`
 		MinHashOptions
-	}{minHashVersion, opt})
+	}{minHashVersion, opt}
+	run, done, err := cfg.beginRule(RuleMinHash, options)
 	if err != nil || done != nil {
 		return done, err
 	}
 	m := &minHashRun{run: run, cfg: &cfg, opt: opt, dir: cfg.spillDir(RuleMinHash)}
 	m.figures.MinHashOptions = opt
 	defer func() { err = errors.Join(err, m.close(), run.close()) }()
-	for _, step := range []func(context.Context) error{m.sign, m.findTwins, m.nominate, m.fetchSets, m.verify, m.clusters} {
+	if err := m.recall(options); err != nil {
+		return nil, err
+	}
+	for _, step := range []func(context.Context) error{m.sign, m.findTwins, m.recallDecisions, m.nominate, m.fetchSets, m.verify, m.clusters} {
 		if err := step(ctx); err != nil {
 			return nil, err
 		}
@@ -178,6 +182,12 @@ type minHashRun struct {
 	// decisions holds the documents marked after a comparison, ascending.
 	decisions []decision
 	kept      *extsort.Sorter // the document kept, once for each mark
+
+	// recalled is how many of the sources were decided by an earlier run, whose
+	// figures are before; old is the number of their documents.
+	recalled int
+	before   MinHashFigures
+	old      uint32
 }
 
 type decision struct {
@@ -221,8 +231,14 @@ func (m *minHashRun) sign(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	indexed := make([]bool, len(m.cfg.Sources))
+	for i := range indexed {
+		if indexed[i], err = m.readIndex(ctx, i, ranked); err != nil {
+			return err
+		}
+	}
 	perms := newPermutations(m.opt.Bands*m.opt.Rows, m.opt.Seed)
-	err = m.cfg.eachDocument(ctx, func() func(int, *ingest.Document) error {
+	err = m.cfg.eachDocumentOf(ctx, func(source int) bool { return !indexed[source] }, func() func(int, *ingest.Document) error {
 		s := newShingler(m.opt.NGram)
 		chunk := make([]uint64, 0, 1<<10)
 		sig := make([]uint32, len(perms.a))
@@ -254,9 +270,34 @@ func (m *minHashRun) sign(ctx context.Context) error {
 		return err
 	}
 	var rec []byte
+	var index *indexWriter
+	defer func() {
+		if index != nil {
+			index.w.Abort()
+		}
+	}()
+	last := -1
 	for r, err := range ranked.All(ctx) {
 		if err != nil {
 			return err
+		}
+		if source := int(binary.BigEndian.Uint16(r.Key)); source != last && m.cfg.Index {
+			if index != nil {
+				if err := index.commit(); err != nil {
+					return err
+				}
+			}
+			if index = nil; !indexed[source] {
+				if index, err = m.newIndexWriter(source); err != nil {
+					return err
+				}
+			}
+			last = source
+		}
+		if index != nil {
+			if err := index.add(r.Key[2:], r.Value); err != nil {
+				return err
+			}
 		}
 		rec = binary.LittleEndian.AppendUint16(rec[:0], uint16(len(r.Key)))
 		rec = append(append(rec, r.Key...), r.Value...)
@@ -265,6 +306,11 @@ func (m *minHashRun) sign(ctx context.Context) error {
 		}
 		if m.docs.n > math.MaxUint32 {
 			return fmt.Errorf("more than %d documents", uint32(math.MaxUint32))
+		}
+	}
+	if index != nil {
+		if err := index.commit(); err != nil {
+			return err
 		}
 	}
 	return m.docs.seal()
@@ -311,7 +357,7 @@ func (m *minHashRun) findTwins(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	m.twins = newBitset(m.docs.n)
+	m.twins, m.removed = newBitset(m.docs.n), newBitset(m.docs.n)
 	if m.twinOf, err = m.sorter("twins", m.cfg.MemoryBytes/8); err != nil {
 		return err
 	}
@@ -386,12 +432,14 @@ func (m *minHashRun) nominate(ctx context.Context) error {
 		if !bytes.Equal(bucket, r.Key) {
 			bucket, anchors, size = append(bucket[:0], r.Key...), anchors[:0], 0
 		}
-		for _, a := range anchors {
-			if err := pairs.Add(r.Value, a[:]); err != nil {
-				return err
+		if size++; binary.BigEndian.Uint32(r.Value) >= m.old {
+			for _, a := range anchors {
+				if err := pairs.Add(r.Value, a[:]); err != nil {
+					return err
+				}
 			}
 		}
-		if size++; len(anchors) < m.opt.Anchors {
+		if len(anchors) < m.opt.Anchors {
 			anchors = append(anchors, [4]byte(r.Value))
 		} else if size == m.opt.Anchors+1 {
 			m.figures.Crowded++
@@ -463,7 +511,15 @@ func (m *minHashRun) fetchSets(ctx context.Context) (err error) {
 	}
 	slices.Sort(wanted)
 	m.cfg.Meter.Begin("reading candidates again: "+RuleMinHash, "documents", int64(m.docs.n), 0)
-	err = m.cfg.eachDocument(ctx, func() func(int, *ingest.Document) error {
+	sources := make([]bool, len(m.cfg.Sources)) // that have one of them
+	for i := range m.nominee.all {
+		var d docRecord
+		if d, buf, err = m.doc(i, buf); err != nil {
+			return err
+		}
+		sources[d.source] = true
+	}
+	err = m.cfg.eachDocumentOf(ctx, func(source int) bool { return sources[source] }, func() func(int, *ingest.Document) error {
 		s := newShingler(m.opt.NGram)
 		chunk := make([]uint64, 0, 1<<10)
 		var key, value []byte

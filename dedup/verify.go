@@ -1,6 +1,7 @@
 package dedup
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"fmt"
@@ -13,7 +14,6 @@ import (
 // which documents are marked. A document is compared with documents that stay:
 // in place of a candidate that was marked, with the one that it was marked for.
 func (m *minHashRun) verify(ctx context.Context) error {
-	m.removed = newBitset(m.docs.n)
 	cache := newSetCache(m)
 	m.cfg.Meter.Begin("comparing candidates: "+RuleMinHash, "documents", int64(m.pairs.n), 0)
 	var buf []byte
@@ -51,6 +51,13 @@ func (m *minHashRun) verify(ctx context.Context) error {
 		m.cfg.Meter.Add(1)
 	}
 	return m.mark(ctx)
+}
+
+// kindNear is the kind of a mark that a comparison gave.
+const kindNear = "near"
+
+func sortDecisions(ds []decision) {
+	slices.SortFunc(ds, func(a, b decision) int { return cmp.Compare(a.doc, b.doc) })
 }
 
 // decision returns what was decided of a document that was removed.
@@ -139,7 +146,7 @@ func (m *minHashRun) mark(ctx context.Context) (err error) {
 		return err
 	}
 	for _, d := range m.decisions {
-		if err := m.addMark(d, "near"); err != nil {
+		if err := m.addMark(d, kindNear); err != nil {
 			return err
 		}
 	}
@@ -152,7 +159,7 @@ func (m *minHashRun) mark(ctx context.Context) (err error) {
 		if m.removed.has(d.kept) {
 			// Its own set of shingles was compared: the one of d.kept is the same.
 			first := m.decision(d.kept)
-			d.kept, d.score, kind = first.kept, first.score, "near"
+			d.kept, d.score, kind = first.kept, first.score, kindNear
 		}
 		if err := m.addMark(d, kind); err != nil {
 			return err
@@ -174,7 +181,7 @@ func (m *minHashRun) addMark(d decision, kind string) error {
 		return err
 	}
 	reason := "its words are those of the document kept, in the same order"
-	if kind == "near" {
+	if kind == kindNear {
 		reason = fmt.Sprintf("Jaccard similarity %.3f of the sets of word %d-grams, at or above %g", d.score, m.opt.NGram, m.opt.Threshold)
 	}
 	return m.run.add(doc.source, &Mark{

@@ -83,7 +83,7 @@ func dedupCommand(env *cli.Env) *cobra.Command {
 	memory := cli.Size(dedup.DefaultMemoryBytes)
 	var preset string
 	var ngram, bands, rows, minWords int
-	var paragraphs, lines, keepOne bool
+	var paragraphs, lines, keepOne, index bool
 	var substring, tokenizer string
 	cmd := &cobra.Command{
 		Use:   "dedup [SOURCE...]",
@@ -136,7 +136,7 @@ one of the source named first stays.`,
 			defer stop()
 			for _, r := range chosen {
 				report, err := r.run(cmd.Context(), dedup.Config{
-					Data: env.Data, Sources: args, Jobs: env.Jobs, MemoryBytes: int64(memory), Meter: meter, Log: env.Log(),
+					Data: env.Data, Sources: args, Jobs: env.Jobs, MemoryBytes: int64(memory), Index: index, Meter: meter, Log: env.Log(),
 				})
 				if err != nil {
 					return err
@@ -179,6 +179,7 @@ one of the source named first stays.`,
 	cmd.Flags().StringVar(&tokenizer, "tokenizer", "", "the tokenizer of --substring=tokens:N")
 	cmd.Flags().BoolVar(&keepOne, "keep-one", true, "let the first place of a --substring stay; =false marks every place")
 	cmd.Flags().IntVar(&minWords, "min-words", 5, "words from which on a paragraph or line counts")
+	cmd.Flags().BoolVar(&index, "index", false, "keep the signatures of --minhash, so that a later run with further sources reads only those")
 	cmd.Flags().Var(&memory, "memory", "bound on the memory")
 	return cmd
 }
