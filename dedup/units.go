@@ -60,26 +60,33 @@ func spans(ctx context.Context, cfg Config, rule, separator string, minWords int
 	return units(ctx, cfg, unitRule{
 		name: rule, kind: rule, version: fmt.Sprintf("%s/1 of %d words", rule, minWords),
 		split: func(d *ingest.Document, h *textHasher, emit func(digest, int, int) error) error {
-			for from, to := range parts(d.Text, separator) {
-				words := 0
-				for range fields(d.Text[from:to]) {
-					if words++; words == minWords {
-						break
-					}
-				}
-				if words < minWords {
-					continue
-				}
-				if err := emit(h.normalised(d.Text[from:to]), from, to); err != nil {
-					return err
-				}
-			}
-			return nil
+			return eachUnit(d.Text, separator, minWords, func(from, to int) error {
+				return emit(h.normalised(d.Text[from:to]), from, to)
+			})
 		},
 		reason: func(first *unit) string {
 			return fmt.Sprintf("the %s stands at bytes %d to %d of the document kept", rule, first.start, first.end)
 		},
 	})
+}
+
+// eachUnit calls f with the bounds of the parts of a text that have minWords words.
+func eachUnit(text, separator string, minWords int, f func(from, to int) error) error {
+	for from, to := range parts(text, separator) {
+		words := 0
+		for range fields(text[from:to]) {
+			if words++; words == minWords {
+				break
+			}
+		}
+		if words < minWords {
+			continue
+		}
+		if err := f(from, to); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // parts yields the bounds of the parts of a text between runs of separators,

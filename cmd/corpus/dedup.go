@@ -85,6 +85,8 @@ func dedupCommand(env *cli.Env) *cobra.Command {
 	var ngram, bands, rows, minWords int
 	var paragraphs, lines, keepOne, index bool
 	var substring, tokenizer string
+	var bloomParagraphs int64
+	var bloomRate float64
 	cmd := &cobra.Command{
 		Use:   "dedup [SOURCE...]",
 		Short: "mark duplicate documents, across all named sources",
@@ -112,6 +114,16 @@ one of the source named first stays.`,
 			if paragraphs {
 				chosen = append(chosen, rule{"paragraph", "", func(ctx context.Context, cfg dedup.Config) (*dedup.Report, error) {
 					return dedup.Paragraph(ctx, cfg, minWords)
+				}})
+			}
+			if bloomParagraphs > 0 {
+				o, err := dedup.BloomFor(bloomParagraphs, bloomRate, int64(memory))
+				if err != nil {
+					return cli.Usage(cmd, "%v", err)
+				}
+				o.MinWords = minWords
+				chosen = append(chosen, rule{"paragraph-bloom", "", func(ctx context.Context, cfg dedup.Config) (*dedup.Report, error) {
+					return dedup.ParagraphBloom(ctx, cfg, o)
 				}})
 			}
 			if lines {
@@ -173,6 +185,8 @@ one of the source named first stays.`,
 	cmd.Flags().IntVar(&rows, "rows", 0, "rows of a band, with --bands")
 	cmd.MarkFlagsRequiredTogether("bands", "rows")
 	cmd.Flags().BoolVar(&paragraphs, "paragraph", false, "mark paragraphs that stand in another document")
+	cmd.Flags().Int64Var(&bloomParagraphs, "paragraph-bloom", 0, "mark paragraphs that a Bloom filter for so many has seen; for corpora too large for --paragraph")
+	cmd.Flags().Float64Var(&bloomRate, "bloom-rate", 1e-6, "false-positive rate of --paragraph-bloom when it holds that many")
 	cmd.Flags().BoolVar(&lines, "line", false, "mark lines that stand in another document")
 	cmd.Flags().StringVar(&substring, "substring", "", "mark what stands at another place too, byte for byte or token for token: bytes:N or tokens:N")
 	cmd.Flags().Lookup("substring").NoOptDefVal = "bytes:200"

@@ -12,6 +12,7 @@ import glob
 import os
 import shutil
 import struct
+import subprocess
 import sys
 import tempfile
 import time
@@ -23,19 +24,14 @@ length = int(sys.argv[4]) if len(sys.argv) > 4 else 200
 
 
 def run(args, out=None, cwd=None):
+    # GNU time, because a child of this process counts its memory as its own.
     began = time.time()
-    pid = os.fork()
-    if pid == 0:
-        null = os.open(out or os.devnull, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        os.dup2(null, 1)
-        os.dup2(null, 2) if out is None else None
-        if cwd:
-            os.chdir(cwd)
-        os.execv(args[0], args)
-    _, status, usage = os.wait4(pid, 0)
-    if status != 0:
-        sys.exit(f"{args} failed: {status}")
-    return usage.ru_utime + usage.ru_stime, time.time() - began, usage.ru_maxrss / 1024
+    with open(out or os.devnull, "wb") as f, tempfile.NamedTemporaryFile() as figures:
+        p = subprocess.run(["/usr/bin/time", "-o", figures.name, "-f", "%U %S %M", *args], stdout=f, stderr=subprocess.DEVNULL if out is None else None, cwd=cwd)
+        if p.returncode != 0:
+            sys.exit(f"{args} failed: {p.returncode}")
+        user, system, peak = figures.read().split()
+    return float(user) + float(system), time.time() - began, float(peak) / 1024
 
 
 work = tempfile.mkdtemp()
