@@ -38,21 +38,26 @@ type MinHashOptions struct {
 	// Anchors is how many documents of one bucket the others of it are compared
 	// with: the first ones in the order of preference.
 	Anchors int `json:"anchors"`
-	// AlarmSize is the size of a cluster from which on the report warns.
-	AlarmSize int64 `json:"alarm_size"`
+	// AlarmSize is the size of a cluster from which on the report warns. A cluster of
+	// a tenth of it is warned of when its documents may be AlarmWidth or more apart:
+	// twice the greatest Jaccard distance from the one that stays (the distance is a
+	// metric).
+	AlarmSize  int64   `json:"alarm_size"`
+	AlarmWidth float64 `json:"alarm_width"`
 }
 
 const (
 	defaultPermutations = 128
 	defaultAnchors      = 16
 	defaultAlarmSize    = 1000
+	defaultAlarmWidth   = 0.45
 )
 
 // MinHashPreset returns options by name: "fineweb" (14 bands of 8 rows, word
 // 5-grams, threshold 0.75; Penedo et al. 2024) or "threshold:T" such as
 // "threshold:0.8", for which the bands are chosen by ChooseBands.
 func MinHashPreset(name string) (MinHashOptions, error) {
-	o := MinHashOptions{NGram: 5, Seed: 1, Anchors: defaultAnchors, AlarmSize: defaultAlarmSize}
+	o := MinHashOptions{NGram: 5, Seed: 1, Anchors: defaultAnchors, AlarmSize: defaultAlarmSize, AlarmWidth: defaultAlarmWidth}
 	if name == "fineweb" {
 		o.Bands, o.Rows, o.Threshold = 14, 8, 0.75
 		return o, nil
@@ -105,6 +110,9 @@ func (o *MinHashOptions) check() error {
 	}
 	if o.AlarmSize < 1 {
 		o.AlarmSize = defaultAlarmSize
+	}
+	if !(o.AlarmWidth > 0) {
+		o.AlarmWidth = defaultAlarmWidth
 	}
 	return nil
 }

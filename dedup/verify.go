@@ -177,7 +177,7 @@ func (m *minHashRun) addMark(d decision, kind string) error {
 	if err != nil {
 		return err
 	}
-	if err := m.kept.Add(binary.BigEndian.AppendUint32(nil, d.kept), nil); err != nil {
+	if err := m.kept.Add(binary.BigEndian.AppendUint32(nil, d.kept), binary.BigEndian.AppendUint64(nil, math.Float64bits(d.score))); err != nil {
 		return err
 	}
 	reason := "its words are those of the document kept, in the same order"
@@ -194,6 +194,7 @@ func (m *minHashRun) addMark(d decision, kind string) error {
 func (m *minHashRun) clusters(ctx context.Context) error {
 	var current uint32
 	var size int64
+	least := 1.0 // score of the cluster
 	end := func() error {
 		if size == 0 {
 			return nil
@@ -202,12 +203,18 @@ func (m *minHashRun) clusters(ctx context.Context) error {
 		r.Groups++
 		r.Largest = max(r.Largest, size+1)
 		m.figures.ClusterSizes[bits.Len64(uint64(size))]++
-		if size+1 >= m.opt.AlarmSize && len(r.Warnings) < 20 {
+		large := size+1 >= m.opt.AlarmSize
+		wide := 10*(size+1) >= m.opt.AlarmSize && 2*(1-least) >= m.opt.AlarmWidth
+		if (large || wide) && len(r.Warnings) < 20 {
 			d, _, err := m.doc(current, nil)
 			if err != nil {
 				return err
 			}
-			r.Warnings = append(r.Warnings, fmt.Sprintf("document %s of %s stays for %d near-duplicates of it: look whether they are", d.id, m.cfg.Sources[d.source], size))
+			warning := fmt.Sprintf("document %s of %s stays for %d near-duplicates of it", d.id, m.cfg.Sources[d.source], size)
+			if wide {
+				warning += fmt.Sprintf(", of which the least similar has %.3f", least)
+			}
+			r.Warnings = append(r.Warnings, warning+": look whether they are")
 		}
 		return nil
 	}
@@ -219,9 +226,13 @@ func (m *minHashRun) clusters(ctx context.Context) error {
 			if err := end(); err != nil {
 				return err
 			}
-			current, size = k, 0
+			current, size, least = k, 0, 1
 		}
 		size++
+		if len(r.Value) != 8 {
+			return errSpilled
+		}
+		least = min(least, math.Float64frombits(binary.BigEndian.Uint64(r.Value)))
 	}
 	return end()
 }

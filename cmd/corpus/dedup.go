@@ -11,6 +11,7 @@ import (
 
 	"github.com/tributary-ml/tributary/cmd/internal/cli"
 	"github.com/tributary-ml/tributary/dedup"
+	"github.com/tributary-ml/tributary/ingest/store"
 	"github.com/tributary-ml/tributary/pipelines"
 	"github.com/tributary-ml/tributary/tokenize"
 )
@@ -84,7 +85,7 @@ func dedupCommand(env *cli.Env) *cobra.Command {
 	var preset string
 	var ngram, bands, rows, minWords int
 	var paragraphs, lines, keepOne, index bool
-	var substring, tokenizer string
+	var substring, tokenizer, reportPath string
 	var bloomParagraphs int64
 	var bloomRate float64
 	cmd := &cobra.Command{
@@ -155,6 +156,20 @@ one of the source named first stays.`,
 				}
 				reports = append(reports, report)
 			}
+			if reportPath != "" {
+				out, err := store.Create(reportPath)
+				if err != nil {
+					return err
+				}
+				defer out.Abort()
+				err = dedup.WritePage(cmd.Context(), dedup.Config{Data: env.Data, Sources: args, MemoryBytes: int64(memory), Log: env.Log()}, reports, out)
+				if err != nil {
+					return err
+				}
+				if _, err := out.Commit(); err != nil {
+					return err
+				}
+			}
 			stop()
 			return env.Result(map[string]any{"rules": reports}, func(w io.Writer) {
 				for _, r := range reports {
@@ -194,6 +209,7 @@ one of the source named first stays.`,
 	cmd.Flags().BoolVar(&keepOne, "keep-one", true, "let the first place of a --substring stay; =false marks every place")
 	cmd.Flags().IntVar(&minWords, "min-words", 5, "words from which on a paragraph or line counts")
 	cmd.Flags().BoolVar(&index, "index", false, "keep the signatures of --minhash, so that a later run with further sources reads only those")
+	cmd.Flags().StringVar(&reportPath, "report", "", "write an HTML page of what was found to this file")
 	cmd.Flags().Var(&memory, "memory", "bound on the memory")
 	return cmd
 }

@@ -97,3 +97,20 @@ func TestSubstringCommand(t *testing.T) {
 		}
 	}
 }
+
+func TestDedupReport(t *testing.T) {
+	dir := t.TempDir()
+	notice := strings.Repeat("This notice stands below every page of the site and says nothing about it at all. ", 3)
+	writeSource(t, dir, "web", "One page.\n\n"+notice, "Another page.\n\n"+notice, "A page.\n\nNothing.")
+	out := must(t, dir, "dedup", "--minhash=threshold:0.5", "--index", "--paragraph", "--paragraph-bloom", "1000", "--bloom-rate", "0.001", "--report", "report.html")
+	if !strings.Contains(out, "minhash: 1 documents marked") || !strings.Contains(out, "paragraph-bloom: 1 documents marked") {
+		t.Errorf("dedup says\n%s", out)
+	}
+	b, err := os.ReadFile(filepath.Join(dir, "report.html"))
+	if err != nil || !strings.Contains(string(b), "Rule minhash") || !strings.Contains(string(b), "<svg") {
+		t.Errorf("the report (%v)\n%.300s", err, b)
+	}
+	if code, _, errs := corpus(t, dir, "dedup", "--paragraph-bloom", "1000000000000"); code != 2 || !strings.Contains(errs, "more than") {
+		t.Errorf("a filter that does not fit: exit %d, %q", code, errs)
+	}
+}
