@@ -57,7 +57,7 @@ func (m *Mark) Whole() bool { return m.Start < 0 }
 const (
 	marksFormat = "tributary/marks/2"
 	// markRows is how many marks one row group of a mark file holds.
-	markRows = 32 << 10
+	markRows = 8 << 10
 )
 
 // marksManifest is the manifest of a source's marks: a store.Manifest, plus what

@@ -135,7 +135,9 @@ func MinHash(ctx context.Context, cfg Config, opt MinHashOptions) (*Report, erro
 	return report, nil
 }
 
-const minHashVersion = "minhash/1"
+// minHashVersion is part of the rule's key: a change of the words or of the
+// signatures raises it.
+const minHashVersion = "minhash/2"
 
 func minHash(ctx context.Context, cfg Config, opt MinHashOptions) (_ *Report, err error) {
 	if err := cfg.setDefaults(); err != nil {
@@ -248,6 +250,7 @@ func (m *minHashRun) sign(ctx context.Context) error {
 	perms := newPermutations(m.opt.Bands*m.opt.Rows, m.opt.Seed)
 	err = m.cfg.eachDocumentOf(ctx, func(source int) bool { return !indexed[source] }, func() func(int, *ingest.Document) error {
 		s := newShingler(m.opt.NGram)
+		s.segment = true
 		chunk := make([]uint64, 0, 1<<10)
 		sig := make([]uint32, len(perms.a))
 		var bands []uint64
@@ -529,6 +532,7 @@ func (m *minHashRun) fetchSets(ctx context.Context) (err error) {
 	}
 	err = m.cfg.eachDocumentOf(ctx, func(source int) bool { return sources[source] }, func() func(int, *ingest.Document) error {
 		s := newShingler(m.opt.NGram)
+		s.segment = true
 		chunk := make([]uint64, 0, 1<<10)
 		var key, value []byte
 		var set []uint64

@@ -11,7 +11,8 @@ import (
 
 // Words, for the comparison of texts, are runs of letters, digits and combining
 // marks, in lower case. Scripts that are written without spaces between words
-// give one word a character.
+// give one word a character, or, where whole texts are compared, words of some two
+// characters that their content cuts: see segment.
 //
 // A shingle is the hash of n words in a row; a text of fewer words has one
 // shingle of all of them, a text without words has none.
@@ -35,8 +36,10 @@ var wordClass = func() (t [utf8.RuneSelf]byte) {
 type shingler struct {
 	n     int
 	power uint64 // shingleBase^n
-	words []uint64
-	buf   []byte
+	// segment cuts what is written without spaces into words.
+	segment bool
+	words   []uint64
+	buf     []byte
 }
 
 // shingleBase is the base of the rolling hash: an odd number of random bits.
@@ -170,6 +173,7 @@ func hashWord(word []byte) uint64 {
 func (s *shingler) hashNext(text string, i int) (next, start, end int) {
 	word := s.buf[:0]
 	start, end = i, i
+	before := rune(0) // the last character, when it is of a word to segment
 	for i < len(text) {
 		r, size := rune(text[i]), 1
 		alone, inside := false, false
@@ -181,6 +185,16 @@ func (s *shingler) hashNext(text string, i int) (next, start, end int) {
 			alone = spaceless(r)
 			inside = alone || unicode.IsLetter(r) || unicode.IsDigit(r) || unicode.Is(unicode.M, r)
 			r = unicode.ToLower(r)
+		}
+		if before != 0 && unicode.Is(unicode.M, r) {
+			alone = false // it belongs to the character before
+		} else if s.segment && alone {
+			if len(word) > 0 && (before == 0 || cutBetween(before, r)) {
+				break
+			}
+			before, alone = r, false
+		} else if before != 0 {
+			break
 		}
 		if len(word) > 0 && (alone || !inside) {
 			break
@@ -205,6 +219,12 @@ func (s *shingler) hashNext(text string, i int) (next, start, end int) {
 	s.buf = word
 	return i, start, end
 }
+
+// cutBetween reports whether segment cuts between two characters: between half of
+// all pairs, chosen by their hash, so that words have two characters on average,
+// as in Chinese they do. No dictionary knows all languages; what near-duplicates
+// need is that a text is cut in the same way wherever it stands.
+func cutBetween(a, b rune) bool { return mix64(uint64(a)<<32|uint64(b))&1 == 0 }
 
 // wordBounds returns the start and the end of each word that hashWords finds.
 func (s *shingler) wordBounds(text string) [][2]int {
@@ -315,6 +335,7 @@ func overlap(a, b []uint64, need int) int {
 // verifies. Texts without words are similar to nothing, not even each other.
 func Jaccard(a, b string, n int) float64 {
 	s := newShingler(max(n, 1))
+	s.segment = true
 	chunk := make([]uint64, 0, 1<<10)
 	s.hashWords(a)
 	x := s.set(chunk, nil)

@@ -105,6 +105,49 @@ func TestWords(t *testing.T) {
 	}
 }
 
+// Scripts without spaces are cut into words by what they say, not by where it
+// stands, so that a change moves no words but those around it.
+func TestSegmentation(t *testing.T) {
+	s := newShingler(5)
+	s.segment = true
+	var text []rune
+	rng := rand.New(rand.NewPCG(5, 6))
+	for range 2000 {
+		text = append(text, rune(0x4e00+rng.IntN(3000)))
+	}
+	words := func(t string) []uint64 { s.hashWords(t); return slices.Clone(s.words) }
+	all := words(string(text))
+	if n := len(all); n < 900 || n > 1100 {
+		t.Errorf("2000 characters are %d words", n)
+	}
+	later := words("前言" + string(text[:1000]) + "改" + string(text[1001:]))
+	if !slices.Equal(all[len(all)-400:], later[len(later)-400:]) {
+		t.Error("a change far before moves the words")
+	}
+	set := map[uint64]bool{}
+	for _, w := range all {
+		set[w] = true
+	}
+	missing := 0
+	for _, w := range later {
+		if !set[w] {
+			missing++
+		}
+	}
+	if missing > 6 {
+		t.Errorf("one change makes %d new words", missing)
+	}
+	if a, b := words("abc"+string(text[:9])+"def ghi"), words("abc "+string(text[:9])+" def, ghi"); !slices.Equal(a, b) {
+		t.Error("words of letters beside others")
+	}
+	if len(words("กิกิ")) > 2 {
+		t.Error("a mark was cut from its character")
+	}
+	if j := Jaccard(string(text), string(text[:1000])+"改"+string(text[1001:]), 5); j < 0.97 {
+		t.Errorf("one changed character of 2000: similarity %.3f", j)
+	}
+}
+
 // The scanner of whole blocks must find the words that the plain one finds.
 func TestWordsOfBlocksAreThoseOfCharacters(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
