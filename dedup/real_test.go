@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/klauspost/compress/zstd"
+
 	"github.com/tributary-ml/tributary/ingest"
 )
 
@@ -122,6 +124,87 @@ func TestLabelledNearDuplicates(t *testing.T) {
 	}
 }
 
+// Digital editions of eight novels, of 1994 to today: the group of a document is the
+// novel. They are as near as editions are, not copies, so that the threshold must be
+// below 0.8.
+func TestEditionsOfNovels(t *testing.T) {
+	data := realData(t)
+	if data == "" {
+		return
+	}
+	f, err := os.Open(filepath.Join(data, "neardup", "gutenberg-editions.tar.zst"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	z, err := zstd.NewReader(f, zstd.WithDecoderMaxWindow(1<<27))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer z.Close()
+	files := untarFrom(t, z, func(name string) string { return strings.TrimPrefix(name, "./") })
+	truth := map[string]string{}
+	var docs []ingest.Document
+	var ids []string
+	for line := range strings.Lines(files["groups.tsv"]) {
+		file, group, _ := strings.Cut(strings.TrimSpace(line), "\t")
+		if text, ok := files[file]; ok {
+			docs, ids, truth[file] = append(docs, doc(file, text)), append(ids, file), group
+		}
+	}
+	if len(docs) != 38 {
+		t.Fatalf("%d editions", len(docs))
+	}
+	dir := t.TempDir()
+	writeDocuments(t, dir, "editions", docs...)
+	for _, preset := range []string{"threshold:0.8", "fineweb", "threshold:0.5"} {
+		r, err := MinHash(context.Background(), Config{Data: dir}, options(t, preset))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range marksOf(t, dir, "editions") {
+			if truth[m.ID] != truth[m.Kept] {
+				t.Errorf("%s: %s and %s are different novels", preset, m.ID, m.Kept)
+			}
+		}
+		ari := adjustedRand(clustersOf(t, dir, "editions", ids), truth)
+		t.Logf("38 editions of 8 novels, %s: %d marked, adjusted Rand index %.4f", preset, r.Marked(), ari)
+		if preset == "threshold:0.5" && ari < 0.8 {
+			t.Errorf("adjusted Rand index %.4f", ari)
+		}
+	}
+}
+
+// Licences and lines of documents of a course, with the answers that it expects.
+func TestCourseFixtures(t *testing.T) {
+	data := realData(t)
+	if data == "" {
+		return
+	}
+	f, err := os.Open(filepath.Join(data, "neardup", "cs336-dedup-fixtures.tar.gz"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	z, err := gzip.NewReader(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := untarFrom(t, z, func(name string) string { return strings.TrimPrefix(name, "./") })
+	dir := t.TempDir()
+	var fuzzy []ingest.Document
+	for _, name := range []string{"pytorch", "rails_mit", "react_mit"} {
+		fuzzy = append(fuzzy, doc(name, files["documents_with_fuzzy_duplicates/"+name+"_license.txt"]))
+	}
+	writeDocuments(t, dir, "fuzzy", fuzzy...)
+	if _, err := MinHash(context.Background(), Config{Data: dir}, options(t, "threshold:0.8")); err != nil {
+		t.Fatal(err)
+	}
+	if marks := marksOf(t, dir, "fuzzy"); len(marks) != 1 || marks[0].ID == "pytorch" || marks[0].Kept == "pytorch" {
+		t.Errorf("licences: %s", short(marks))
+	}
+}
+
 func TestNoUnrelatedBookIsADuplicate(t *testing.T) {
 	data := realData(t)
 	if data == "" {
@@ -193,7 +276,12 @@ func TestSimilarityFollowsTheDegreeOfReuse(t *testing.T) {
 
 func untar(t testing.TB, path string) map[string]string {
 	t.Helper()
-	r := tar.NewReader(strings.NewReader(readGzip(t, path)))
+	return untarFrom(t, strings.NewReader(readGzip(t, path)), filepath.Base)
+}
+
+func untarFrom(t testing.TB, in io.Reader, name func(string) string) map[string]string {
+	t.Helper()
+	r := tar.NewReader(in)
 	out := map[string]string{}
 	for {
 		h, err := r.Next()
@@ -207,6 +295,6 @@ func untar(t testing.TB, path string) map[string]string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		out[filepath.Base(h.Name)] = strings.ToValidUTF8(string(b), "?")
+		out[name(h.Name)] = strings.ToValidUTF8(string(b), "?")
 	}
 }

@@ -15,17 +15,17 @@ import (
 // A rule that is stopped at any moment, again and again, ends with the marks of
 // one that was not.
 func TestInterruptedRulesEndWithTheSameMarks(t *testing.T) {
-	docs := planted(80, []float64{0.85, 1}, 3)
-	for name, rule := range map[string]func(context.Context, Config) (*Report, error){
-		"exact": Exact,
-		"minhash": func(ctx context.Context, cfg Config) (*Report, error) {
-			return MinHash(ctx, cfg, options(t, "threshold:0.8"))
-		},
-	} {
+	docs := planted(40, []float64{0.85, 1}, 3)
+	rules := everyRule(t)
+	rules["minhash with an index"] = func(ctx context.Context, cfg Config) (*Report, error) {
+		cfg.Index = true
+		return MinHash(ctx, cfg, options(t, "threshold:0.8"))
+	}
+	for name, rule := range rules {
 		want := marksDigest(t, docs, Config{}, rule)
 		rng := rand.New(rand.NewPCG(1, 2))
 		stopped := 0
-		for range 6 {
+		for range 3 {
 			got := marksDigest(t, docs, Config{}, func(_ context.Context, cfg Config) (*Report, error) {
 				for try := 0; ; try++ {
 					ctx, cancel := context.WithTimeout(context.Background(), time.Duration(rng.IntN(12)+8*try)*time.Millisecond)
