@@ -72,7 +72,35 @@ type DedupConfig struct {
 	ExactRaw *struct{}       `yaml:"exact_raw"`
 	URL      *struct{}       `yaml:"url"`
 	MinHash  *MinHashSection `yaml:"minhash"`
-	Memory   Size            `yaml:"memory"`
+	// Paragraph and Line mark repeated paragraphs and lines, Substring repeated
+	// stretches of bytes, as spans.
+	Paragraph *UnitsSection     `yaml:"paragraph"`
+	Line      *UnitsSection     `yaml:"line"`
+	Substring *SubstringSection `yaml:"substring"`
+	// Decontaminate marks what overlaps evaluation sets.
+	Decontaminate *DecontaminateSection `yaml:"decontaminate"`
+	Memory        Size                  `yaml:"memory"`
+}
+
+// UnitsSection says from how many words on a paragraph or line counts; 0 means 5.
+type UnitsSection struct {
+	MinWords int `yaml:"min_words"`
+}
+
+// SubstringSection says how long a repeat must be in bytes, 0 meaning 200, and
+// whether all places of it are marked, not all but the first.
+type SubstringSection struct {
+	Bytes int  `yaml:"bytes"`
+	All   bool `yaml:"all"`
+}
+
+// DecontaminateSection names the files of evaluation sets, the fields of their
+// examples that are text (none: all with text), and how many words in a row
+// overlap; 0 means 13.
+type DecontaminateSection struct {
+	Against []string `yaml:"against"`
+	Fields  []string `yaml:"fields"`
+	NGram   int      `yaml:"ngram"`
 }
 
 // MinHashSection is the rule of near-duplicates. Left empty it has the shape and
@@ -330,6 +358,19 @@ func (d *decoder) check(root *yaml.Node, cfg *Config) {
 	}
 	if s := cfg.Sample; s != nil && !(s.Scale > 0 && s.Scale <= 1000) {
 		bad("sample.scale", "want a number above 0 and at most 1000")
+	}
+	if d := cfg.Dedup; d != nil {
+		for name, u := range map[string]*UnitsSection{"paragraph": d.Paragraph, "line": d.Line} {
+			if u != nil && u.MinWords < 0 {
+				bad("dedup."+name+".min_words", "want a number of words")
+			}
+		}
+		if d.Substring != nil && d.Substring.Bytes != 0 && (d.Substring.Bytes < 8 || d.Substring.Bytes > 1<<16) {
+			bad("dedup.substring.bytes", "want between 8 and 65536")
+		}
+		if d.Decontaminate != nil && len(d.Decontaminate.Against) == 0 {
+			bad("dedup.decontaminate", "name the files of the evaluation sets under against")
+		}
 	}
 	if cfg.Dedup != nil && cfg.Dedup.MinHash != nil {
 		m := cfg.Dedup.MinHash

@@ -78,6 +78,8 @@ func TestProblemsNameFileLineAndColumn(t *testing.T) {
 		{"model", source + "train: {model: bert-tinny, mix: [{task: wiki}]}\n", `x.yaml:2:16: train.model: there is no model "bert-tinny"; did you mean bert-tiny?`},
 		{"objective", source + "train: {mix: [{task: wiki, objective: brt}]}\n", `x.yaml:2:39: train.mix.0.objective: unknown "brt"; did you mean "bert"?`},
 		{"threshold", source + "dedup: {minhash: {threshold: 1.5}}\n", `x.yaml:2:30: dedup.minhash.threshold: want a number above 0 and at most 1`},
+		{"repeats", source + "dedup: {substring: {bytes: 3}}\n", `x.yaml:2:28: dedup.substring.bytes: want between 8 and 65536`},
+		{"no tasks", source + "dedup: {decontaminate: {ngram: 8}}\n", `x.yaml:2:24: dedup.decontaminate: name the files of the evaluation sets under against`},
 		{"unverified", source + "dedup: {minhash: {verify: false}}\n", `x.yaml:2:27: dedup.minhash.verify: marks are always verified against the document that stays; leave it out`},
 		{"no sources", "data: d\n", `x.yaml:1:1: sources: name at least one source`},
 		{"nothing to ingest", "sources: {wiki: {}}\n", `x.yaml:1:17: sources.wiki: missing 'ingest' with the files it comes from`},

@@ -209,6 +209,30 @@ func (c *DedupConfig) rules() ([]dedupRule, error) {
 			return dedup.MinHash(ctx, cfg, o)
 		})
 	}
+	for _, units := range []struct {
+		section *UnitsSection
+		run     func(context.Context, dedup.Config, int) (*dedup.Report, error)
+	}{{c.Paragraph, dedup.Paragraph}, {c.Line, dedup.Line}} {
+		if s := units.section; s != nil {
+			words := s.MinWords
+			if words == 0 {
+				words = 5
+			}
+			out = append(out, func(ctx context.Context, cfg dedup.Config) (*dedup.Report, error) {
+				return units.run(ctx, cfg, words)
+			})
+		}
+	}
+	if s := c.Substring; s != nil {
+		out = append(out, func(ctx context.Context, cfg dedup.Config) (*dedup.Report, error) {
+			return dedup.Substring(ctx, cfg, dedup.SubstringOptions{Length: s.Bytes, All: s.All})
+		})
+	}
+	if s := c.Decontaminate; s != nil {
+		out = append(out, func(ctx context.Context, cfg dedup.Config) (*dedup.Report, error) {
+			return dedup.Decontaminate(ctx, cfg, dedup.TaskItems(ctx, s.Against, s.Fields), dedup.DecontaminateOptions{NGram: s.NGram})
+		})
+	}
 	return out, nil
 }
 
@@ -216,10 +240,21 @@ func dedupStage(cfg *Config, opts Options, inputs []string) stage {
 	// How much memory it takes changes no mark.
 	keyed := *cfg.Dedup
 	keyed.Memory = 0
+	// What the evaluation sets hold does.
+	var tasks []string
+	if d := cfg.Dedup.Decontaminate; d != nil {
+		for _, path := range d.Against {
+			f, err := store.Describe(filepath.Dir(path), filepath.Base(path))
+			if err != nil {
+				continue // the stage says so when it runs
+			}
+			tasks = append(tasks, f.SHA256)
+		}
+	}
 	return stage{
 		name:   "dedup",
 		inputs: inputs,
-		config: []any{cfg.sourceNames(), keyed},
+		config: []any{cfg.sourceNames(), keyed, tasks},
 		outputs: func() (map[string]string, error) {
 			return cfg.eachSource(func(source string) (string, error) { return dedup.MarksKey(cfg.Data, source) })
 		},
