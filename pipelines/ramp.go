@@ -4,13 +4,9 @@ import (
 	"context"
 	"fmt"
 	"net"
-	"time"
 
 	"github.com/tributary-ml/tributary/trainer"
 )
-
-// rooflineTime is how long a run measures what the machine can do.
-const rooflineTime = 200 * time.Millisecond
 
 // ramp is how a run's batches grow.
 func (c *TrainSection) ramp() trainer.Ramp {

@@ -152,7 +152,7 @@ func Train(ctx context.Context, cfg TrainConfig) (*TrainReport, error) {
 		return nil, err
 	}
 	run.Lineage.Init, run.Lineage.Ramp = begun, cfg.ramp().String()
-	run.Roofline = trainer.MeasureRoofline(m.Pool(), rooflineTime)
+	run.Roofline = plan.Roofline
 	stop, err := cfg.serve(ctx, &run)
 	if err != nil {
 		return nil, err
