@@ -1,0 +1,250 @@
+// Package columnar speaks Arrow: streams of record batches (IPC) to files and
+// sockets, and Flight. It is the only package that imports Arrow.
+//
+// A column of strings is a []string, one of numbers a []int64, and one of lists
+// of numbers a Lists.
+package columnar
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/apache/arrow/go/v15/arrow"
+	"github.com/apache/arrow/go/v15/arrow/array"
+	"github.com/apache/arrow/go/v15/arrow/ipc"
+	"github.com/apache/arrow/go/v15/arrow/memory"
+)
+
+// Kind is the type of a column.
+type Kind int
+
+// The kinds of columns, by their Arrow types.
+const (
+	String  Kind = iota // utf8
+	Integer             // int64
+	List                // list<int32>
+)
+
+// Field is a column's name and kind.
+type Field struct {
+	Name string
+	Kind Kind
+}
+
+// Lists is a column of lists, end to end: list i is
+// Values[Bounds[i]:Bounds[i+1]]. Bounds[0] is 0.
+type Lists struct{ Values, Bounds []int32 }
+
+// Add appends a list.
+func (l *Lists) Add(values []int32) {
+	if len(l.Bounds) == 0 {
+		l.Bounds = append(l.Bounds, 0)
+	}
+	l.Values = append(l.Values, values...)
+	l.Bounds = append(l.Bounds, int32(len(l.Values)))
+}
+
+// At returns list i.
+func (l Lists) At(i int) []int32 { return l.Values[l.Bounds[i]:l.Bounds[i+1]] }
+
+// Reset empties the column.
+func (l *Lists) Reset() { l.Values, l.Bounds = l.Values[:0], append(l.Bounds[:0], 0) }
+
+func schema(fields []Field, metadata map[string]string) *arrow.Schema {
+	list := make([]arrow.Field, len(fields))
+	for i, f := range fields {
+		list[i].Name = f.Name
+		switch f.Kind {
+		case String:
+			list[i].Type = arrow.BinaryTypes.String
+		case Integer:
+			list[i].Type = arrow.PrimitiveTypes.Int64
+		case List:
+			list[i].Type = arrow.ListOf(arrow.PrimitiveTypes.Int32)
+		}
+	}
+	meta := arrow.MetadataFrom(metadata)
+	return arrow.NewSchema(list, &meta)
+}
+
+// record makes a record batch of columns. It shares the memory of numbers.
+func record(s *arrow.Schema, columns []any) (arrow.Record, error) {
+	if len(columns) != s.NumFields() {
+		return nil, fmt.Errorf("%d columns for %d fields", len(columns), s.NumFields())
+	}
+	rows := -1
+	arrays := make([]arrow.Array, len(columns))
+	for i, c := range columns {
+		var data arrow.ArrayData
+		n := 0
+		switch c := c.(type) {
+		case []string:
+			b := array.NewStringBuilder(memory.DefaultAllocator)
+			b.AppendValues(c, nil)
+			arrays[i], n = b.NewArray(), len(c)
+		case []int64:
+			n = len(c)
+			data = array.NewData(arrow.PrimitiveTypes.Int64, n, []*memory.Buffer{nil, memory.NewBufferBytes(arrow.Int64Traits.CastToBytes(c))}, nil, 0, 0)
+		case Lists:
+			n = max(0, len(c.Bounds)-1)
+			values := array.NewData(arrow.PrimitiveTypes.Int32, len(c.Values), []*memory.Buffer{nil, memory.NewBufferBytes(arrow.Int32Traits.CastToBytes(c.Values))}, nil, 0, 0)
+			data = array.NewData(s.Field(i).Type, n, []*memory.Buffer{nil, memory.NewBufferBytes(arrow.Int32Traits.CastToBytes(c.Bounds))}, []arrow.ArrayData{values}, 0, 0)
+		default:
+			return nil, fmt.Errorf("column %s: a %T is no column", s.Field(i).Name, c)
+		}
+		if data != nil {
+			arrays[i] = array.MakeFromData(data)
+		}
+		if !arrow.TypeEqual(arrays[i].DataType(), s.Field(i).Type) {
+			return nil, fmt.Errorf("column %s: %v where %v is wanted", s.Field(i).Name, arrays[i].DataType(), s.Field(i).Type)
+		}
+		if rows >= 0 && n != rows {
+			return nil, fmt.Errorf("column %s has %d rows, those before it %d", s.Field(i).Name, n, rows)
+		}
+		rows = n
+	}
+	return array.NewRecord(s, arrays, int64(rows)), nil
+}
+
+// Writer writes an Arrow stream.
+type Writer struct {
+	schema *arrow.Schema
+	w      *ipc.Writer
+}
+
+// NewWriter begins a stream of the given columns, with metadata in its schema.
+func NewWriter(w io.Writer, fields []Field, metadata map[string]string) *Writer {
+	s := schema(fields, metadata)
+	return &Writer{s, ipc.NewWriter(w, ipc.WithSchema(s))}
+}
+
+// Write writes one record batch.
+func (w *Writer) Write(columns ...any) error {
+	r, err := record(w.schema, columns)
+	if err != nil {
+		return fmt.Errorf("writing a record batch: %w", err)
+	}
+	defer r.Release()
+	if err := w.w.Write(r); err != nil {
+		return fmt.Errorf("writing a record batch: %w", err)
+	}
+	return nil
+}
+
+// Close ends the stream; it does not close what the stream is written to.
+func (w *Writer) Close() error { return w.w.Close() }
+
+// Read reads an Arrow stream and calls f with the named columns of each record
+// batch, which f may keep. Every fault of the stream, panics of the library
+// included, is an error.
+func Read(r io.Reader, names []string, f func(columns []any) error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("reading an Arrow stream: %v", p)
+		}
+	}()
+	in, err := ipc.NewReader(r)
+	if err != nil {
+		return fmt.Errorf("reading an Arrow stream: %w", err)
+	}
+	defer in.Release()
+	at := make([]int, len(names))
+	for i, name := range names {
+		found := in.Schema().FieldIndices(name)
+		if len(found) != 1 {
+			return fmt.Errorf("reading an Arrow stream: it has %d columns %q", len(found), name)
+		}
+		at[i] = found[0]
+	}
+	for in.Next() {
+		rec := in.Record()
+		columns := make([]any, len(names))
+		for i, name := range names {
+			if columns[i], err = column(rec.Column(at[i])); err != nil {
+				return fmt.Errorf("reading an Arrow stream: column %s: %w", name, err)
+			}
+		}
+		if err := f(columns); err != nil {
+			return err
+		}
+	}
+	if err := in.Err(); err != nil && !errors.Is(err, io.EOF) {
+		return fmt.Errorf("reading an Arrow stream: %w", err)
+	}
+	return nil
+}
+
+func column(a arrow.Array) (any, error) {
+	if a.NullN() > 0 {
+		return nil, fmt.Errorf("it has %d nulls", a.NullN())
+	}
+	switch a := a.(type) {
+	case *array.String:
+		return strings(a.Len(), a.Value), nil
+	case *array.LargeString:
+		return strings(a.Len(), a.Value), nil
+	case *array.List:
+		return lists(a.Len(), a.ListValues(), a.ValueOffsets)
+	case *array.LargeList:
+		return lists(a.Len(), a.ListValues(), a.ValueOffsets)
+	}
+	return numbers[int64](a, 0, a.Len())
+}
+
+func strings(n int, at func(int) string) []string {
+	out := make([]string, n)
+	for i := range out {
+		out[i] = string([]byte(at(i))) // the array's memory is not ours
+	}
+	return out
+}
+
+func lists(n int, values arrow.Array, bounds func(int) (int64, int64)) (Lists, error) {
+	l := Lists{Bounds: make([]int32, 1, n+1)}
+	for i := range n {
+		from, to := bounds(i)
+		if from < 0 || to < from || to > int64(values.Len()) {
+			return l, fmt.Errorf("list %d is [%d, %d) of %d values", i, from, to, values.Len())
+		}
+		v, err := numbers[int32](values, int(from), int(to))
+		if err != nil {
+			return l, err
+		}
+		if len(l.Values)+len(v) > 1<<31-1 {
+			return l, errors.New("a record batch has more than 2^31 values in lists")
+		}
+		l.Values = append(l.Values, v...)
+		l.Bounds = append(l.Bounds, int32(len(l.Values)))
+	}
+	return l, nil
+}
+
+// numbers copies integers, whatever their width.
+func numbers[T int32 | int64](a arrow.Array, from, to int) ([]T, error) {
+	switch a := a.(type) {
+	case *array.Int32:
+		return convert[T](a.Int32Values()[from:to])
+	case *array.Int64:
+		return convert[T](a.Int64Values()[from:to])
+	case *array.Uint16:
+		return convert[T](a.Uint16Values()[from:to])
+	case *array.Uint32:
+		return convert[T](a.Uint32Values()[from:to])
+	case *array.Int16:
+		return convert[T](a.Int16Values()[from:to])
+	case *array.Uint8:
+		return convert[T](a.Uint8Values()[from:to])
+	}
+	return nil, fmt.Errorf("values of type %v are no integers", a.DataType())
+}
+
+func convert[T int32 | int64, F int32 | int64 | uint16 | uint32 | int16 | uint8](values []F) ([]T, error) {
+	out := make([]T, len(values))
+	for i, v := range values {
+		if out[i] = T(v); F(out[i]) != v || (out[i] < 0) != (v < 0) {
+			return nil, fmt.Errorf("value %d does not fit", v)
+		}
+	}
+	return out, nil
+}

@@ -1,0 +1,119 @@
+package shards
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"log/slog"
+	"path/filepath"
+
+	"github.com/tributary-ml/tributary/dedup"
+	"github.com/tributary-ml/tributary/dedup/extsort"
+	"github.com/tributary-ml/tributary/ingest"
+	"github.com/tributary-ml/tributary/ingest/store"
+)
+
+// Record is a tokenised document that came from elsewhere.
+type Record struct {
+	// ID may be empty: then it is made from where the record was.
+	ID     string
+	Source string
+	Tokens []int32
+}
+
+// Import lays records down as the shards of a source for a tokenizer, as Build
+// does documents. They have no text, so that nothing is known of their sentences
+// and signals. from says where they came from and is their provenance. A token
+// outside the vocabulary is an error. cfg.Sources is not looked at.
+func Import(ctx context.Context, cfg Config, source, tokenizer, digest string, vocab int, from string, records iter.Seq2[Record, error]) (r SourceReport, err error) {
+	if err := checkNames(source, tokenizer); err != nil {
+		return r, err
+	}
+	if _, err := ingest.DocumentsManifest(cfg.Data, source); !errors.Is(err, ingest.ErrNoSource) {
+		return r, fmt.Errorf("importing into %s: the source has documents of its own; choose another name", source)
+	}
+	if cfg.ShardBytes <= 0 {
+		cfg.ShardBytes = DefaultShardBytes
+	}
+	if cfg.MemoryBytes <= 0 {
+		cfg.MemoryBytes = DefaultMemoryBytes
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.Default()
+	}
+	b := &builder{cfg: cfg, source: source, dir: Dir(cfg.Data, source, tokenizer)}
+	if err := b.clearSpill(); err != nil {
+		return r, err
+	}
+	rows, err := extsort.New(filepath.Join(b.dir, spillDir, "rows"), cfg.MemoryBytes)
+	if err != nil {
+		return r, err
+	}
+	defer func() { err = errors.Join(err, rows.Close(), b.clearSpill()) }()
+	cfg.Meter.Begin("importing "+source, "documents", 0, 0)
+	var key, value []byte
+	n := int64(0)
+	for rec, err := range records {
+		if err := errors.Join(err, ctx.Err()); err != nil {
+			return r, err
+		}
+		for _, t := range rec.Tokens {
+			if t < 0 || int(t) >= vocab {
+				return r, fmt.Errorf("importing document %d of %s: token %d is none of the %d of tokenizer %s", n, from, t, vocab, tokenizer)
+			}
+		}
+		d := &ingest.Document{ID: rec.ID, Source: source, File: from, Record: n}
+		if d.ID == "" {
+			d.ID = ingest.NewID(source, from, fmt.Sprint(n))
+		}
+		var ends []int32
+		if len(rec.Tokens) > 0 {
+			ends = []int32{int32(len(rec.Tokens))}
+		}
+		key = appendKey(key[:0], d.ID)
+		value = appendRow(value[:0], d, rec.Tokens, ends)
+		if err := rows.Add(key, value); err != nil {
+			return r, err
+		}
+		n++
+		cfg.Meter.Add(1)
+	}
+	marksKey, err := dedup.MarksKey(cfg.Data, source)
+	if err != nil {
+		return r, err
+	}
+	m := &Manifest{
+		Manifest: store.Manifest{Format: shardsFormat, Inputs: map[string]string{"tokenizer": digest, "marks": marksKey, importInput: from}},
+		Source:   source, Tokenizer: tokenizer, TokenizerDigest: digest, MarksKey: marksKey,
+	}
+	if err := withdraw(b.dir); err != nil {
+		return r, err
+	}
+	w := &writer{dir: b.dir, shardBytes: cfg.ShardBytes}
+	err = b.lay(ctx, w, m, func(add func(key []byte, add func(marks []string) error) error) error {
+		for rec, err := range rows.All(ctx) {
+			if err != nil {
+				return err
+			}
+			if err := add(rec.Key, func(marks []string) error { return w.add(rec.Key, rec.Value, marks) }); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return r, err
+	}
+	m.Totals = map[string]int64{"rows": m.Rows, "tokens": m.Tokens}
+	m.RowsKey = store.Key(shardsFormat, importInput, digest, m.Digest())
+	m.Key = store.Key(m.RowsKey, marksKey)
+	if err := writeManifest(b.dir, m); err != nil {
+		return r, err
+	}
+	return reportOf(m), nil
+}
+
+// importInput names, among the inputs of a manifest, where imported records came
+// from.
+const importInput = "import"
