@@ -13,14 +13,28 @@ from unittest import mock
 import numpy as np
 
 
-def absent(*names):
+class Absent:
     """Stands in for packages that a library imports and its file format does not need."""
+
+    roots = {"torch", "transformers", "torchvision", "tokenizers", "boto3", "botocore", "matplotlib", "PIL"}
+
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in self.roots:
+            return importlib.machinery.ModuleSpec(name, self, is_package=True)
+
+    def create_module(self, spec):
+        module = mock.MagicMock(name=spec.name)
+        module.__spec__, module.__path__ = spec, []
+        return module
+
+    def exec_module(self, module):
+        pass
+
+
+def absent(*names):
     for name in names:
-        if name not in sys.modules:
-            module = mock.MagicMock(name=name)
-            module.__spec__ = importlib.machinery.ModuleSpec(name, None)
-            module.__path__ = []
-            sys.modules[name] = module
+        module = Absent().create_module(importlib.machinery.ModuleSpec(name, None, is_package=True))
+        sys.modules[name] = module
 
 
 class Dataset:
@@ -28,10 +42,11 @@ class Dataset:
 
 
 def torch_free():
-    absent("torch", "torch.distributed", "torch.utils", "torch.utils.data", "torch.distributed.elastic", "transformers",
-           "torchvision", "torchvision.datasets", "torchvision.transforms", "torchvision.transforms.functional", "boto3", "botocore", "botocore.config", "botocore.exceptions", "botocore.client", "catalogue", "matplotlib", "matplotlib.pyplot", "PIL", "PIL.Image")
+    sys.meta_path.insert(0, Absent())
+    import torch.utils.data
     sys.modules["torch.utils.data"].Dataset = Dataset
     sys.modules["torch.utils.data"].IterableDataset = Dataset
+    torch.utils.data.Dataset = torch.utils.data.IterableDataset = Dataset
 
 
 def module(package, path):
@@ -140,7 +155,6 @@ def write(fmt, path):
             rows.to_json(path + "/rows.jsonl")
     elif fmt == "ds":
         torch_free()
-        absent("tokenizers", "tokenizers.processors")
         from datatrove.pipeline.tokens.tokenizer import TokenizedFile
         f = TokenizedFile(path, "peer.ds", token_size=2)
         for d in docs:
