@@ -93,6 +93,14 @@ func TestParseSet(t *testing.T) {
 	if got, err := ParseSet(""); err != nil || got != Best() {
 		t.Errorf("the empty name gives %v, %v", got, err)
 	}
+	if _, err := ParseSet("bf16"); !errors.Is(err, ErrUnavailable) {
+		t.Errorf("bf16 gives %v", err)
+	}
+	for i, name := range setNames {
+		if _, err := ParseSet(name); !Set(i).Available() && !errors.Is(err, ErrUnavailable) {
+			t.Errorf("%s, which this processor lacks, gives %v", name, err)
+		}
+	}
 	if _, err := ParseSet("sse9"); !errors.Is(err, ErrUnknownSet) {
 		t.Errorf("an unknown name gives %v", err)
 	}

@@ -47,8 +47,11 @@ var ErrUnavailable = errors.New("this processor cannot run the set of kernels")
 // for the empty name. Programs call it with the environment variable
 // TRIBUTARY_KERNEL.
 func ParseSet(name string) (Set, error) {
-	if name == "" {
+	switch name {
+	case "":
 		return Best(), nil
+	case "bf16":
+		return Reference, fmt.Errorf("kernels %q: %w: products of bf16 are not written yet", name, ErrUnavailable)
 	}
 	for i, n := range setNames {
 		if n != name {
