@@ -66,6 +66,8 @@ type Batch struct {
 	Targets, TargetBounds []int32
 	// Origins says where each sequence came from. Length sequences.
 	Origins []Origin
+
+	released *released // where its memory goes when it is no longer used
 }
 
 // Origin is the place a sequence was taken from, for tracing and for per-source

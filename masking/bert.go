@@ -65,8 +65,8 @@ func (o *albert) Build(step int64, samples []mixer.Sample) *Batch {
 // length, hides what it chooses.
 func (w *work) pairs(samples []mixer.Sample, kind pairKind, hide func(tokens int, draw *counter.Stream)) {
 	b := w.batch
-	b.PairLabels = make([]int32, 0, len(samples))
-	b.Segments = make([]uint8, 0, cap(b.Tokens))
+	b.PairLabels = room(w.old.PairLabels, len(samples))
+	b.Segments = room(w.old.Segments, cap(b.Tokens))
 	spans := make([]Span, 0, 2*len(samples))
 	for i := range samples {
 		s := &samples[i]

@@ -25,8 +25,8 @@ func (o *causal) Build(step int64, samples []mixer.Sample) *Batch {
 	if o.forward && o.backward {
 		tokens *= 2
 	}
-	b.Tokens = make([]int32, 0, tokens)
-	b.Ranks, b.Predict, b.Labels = make([]int32, 0, tokens), make([]int32, 0, tokens), make([]int32, 0, tokens)
+	b.Tokens = room(w.old.Tokens, tokens)
+	b.Ranks, b.Predict, b.Labels = room(w.old.Ranks, tokens), room(w.old.Predict, tokens), room(w.old.Labels, tokens)
 	for i := range samples {
 		s := &samples[i]
 		if o.forward {
@@ -49,7 +49,7 @@ func (o *causal) Build(step int64, samples []mixer.Sample) *Batch {
 			})
 		}
 	}
-	b.Segments = make([]uint8, len(b.Tokens))
+	w.oneSegment()
 	return b
 }
 
@@ -137,6 +137,6 @@ func (o *prefix) Build(step int64, samples []mixer.Sample) *Batch {
 			w.next(from+length-1, from+n)
 		})
 	}
-	b.Segments = make([]uint8, len(b.Tokens))
+	w.oneSegment()
 	return b
 }

@@ -31,7 +31,7 @@ func (o *deberta) Build(step int64, samples []mixer.Sample) *Batch {
 		w.hide(&draw, w.ordinaryToken(&draw))
 		w.seal(s, s.Spans)
 	}
-	w.batch.Segments = make([]uint8, len(w.batch.Tokens))
+	w.oneSegment()
 	return w.batch
 }
 
@@ -67,6 +67,6 @@ func (o *rtd) Build(step int64, samples []mixer.Sample) *Batch {
 		w.hide(&draw, w.ordinaryToken(&draw))
 		w.seal(s, s.Spans)
 	}
-	w.batch.Segments = make([]uint8, len(w.batch.Tokens))
+	w.oneSegment()
 	return w.batch
 }

@@ -22,7 +22,7 @@ func (o *electra) Layout() mixer.Layout { return mixer.Pairs }
 func (o *electra) Build(step int64, samples []mixer.Sample) *Batch {
 	w := o.begin(step, samples)
 	b := w.batch
-	b.Segments = make([]uint8, 0, cap(b.Tokens))
+	b.Segments = room(w.old.Segments, cap(b.Tokens))
 	for i := range samples {
 		s := &samples[i]
 		pairKey, maskKey := w.draws(s)
@@ -85,6 +85,7 @@ func Discriminate(b *Batch, sampled []int32) (*Batch, error) {
 		return nil, fmt.Errorf("%d sampled tokens for %d predicted positions with %d labels", len(sampled), len(b.Predict), len(b.Labels))
 	}
 	d := *b
+	d.released = nil
 	d.Tokens = slices.Clone(b.Tokens)
 	d.Predict = make([]int32, len(b.Tokens))
 	d.Labels = make([]int32, len(b.Tokens))

@@ -227,7 +227,7 @@ func (o *gridObjective) Build(step int64, samples []mixer.Sample) *Batch {
 	if o.Output == "tfidf" {
 		b.Labels = nil
 	}
-	b.Segments = make([]uint8, len(b.Tokens))
+	w.oneSegment()
 	return b
 }
 
@@ -287,7 +287,7 @@ func (o *gridObjective) thoughts(w *work, samples []mixer.Sample) {
 		}
 	}
 	b.Predict, b.Labels = nil, nil
-	b.Segments = make([]uint8, len(b.Tokens))
+	w.oneSegment()
 }
 
 // rank gives the open sequence its ranks and moves the predictions to where they

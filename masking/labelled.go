@@ -57,7 +57,7 @@ func (o *labelledObjective) Layout() mixer.Layout { return mixer.Whole }
 func (o *labelledObjective) Build(step int64, samples []mixer.Sample) *Batch {
 	w := o.begin(step, samples)
 	b := w.batch
-	b.Segments = make([]uint8, 0, cap(b.Tokens))
+	b.Segments = room(w.old.Segments, cap(b.Tokens))
 	classes := int32(o.options.Labels.Classes())
 	switch o.kind {
 	case "tag":

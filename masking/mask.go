@@ -3,6 +3,7 @@ package masking
 import (
 	"math"
 	"math/bits"
+	"sync"
 
 	"github.com/tributary-ml/tributary/mixer"
 	"github.com/tributary-ml/tributary/mixer/counter"
@@ -12,6 +13,7 @@ import (
 type work struct {
 	*masker
 	batch *Batch
+	old   *Batch // whose memory may be used
 	keys  []keys // by task
 
 	// Of the sequence that is being built: where it begins in the batch's tokens,
@@ -22,6 +24,8 @@ type work struct {
 	// Its words, each the places [starts[i], stops[i]), and an order of them.
 	starts, stops, order []int32
 	one                  []uint8
+	rest                 []int32 // for halves
+	cuts                 []int
 }
 
 // keys are what a task's draws are keyed by.
@@ -36,14 +40,70 @@ func (m *masker) begin(step int64, samples []mixer.Sample) *work {
 	for i := range samples {
 		tokens += len(samples[i].Tokens) + 3
 	}
-	return &work{masker: m, batch: &Batch{
+	r := m.released.get()
+	b := &Batch{
 		Step:      step,
-		Tokens:    make([]int32, 0, tokens),
-		SeqBounds: append(make([]int32, 0, n+1), 0),
-		Predict:   make([]int32, 0, tokens/5),
-		Labels:    make([]int32, 0, tokens/5),
-		Origins:   make([]Origin, 0, n),
-	}}
+		Tokens:    room(r.Tokens, tokens),
+		SeqBounds: append(room(r.SeqBounds, n+1), 0),
+		Predict:   room(r.Predict, tokens/5),
+		Labels:    room(r.Labels, tokens/5),
+		Origins:   room(r.Origins, n),
+		released:  m.released,
+	}
+	return &work{masker: m, batch: b, old: r}
+}
+
+// room returns memory for a list of n, in place of an old one when that is large
+// enough.
+func room[T any](old []T, n int) []T {
+	if cap(old) >= n {
+		return old[:0]
+	}
+	return make([]T, 0, n)
+}
+
+// oneSegment gives the batch segments of 0 for all tokens.
+func (w *work) oneSegment() {
+	b := w.batch
+	n := len(b.Tokens)
+	b.Segments = room(w.old.Segments, n)[:n]
+	clear(b.Segments)
+}
+
+// released holds the memory of batches that are no longer used.
+type released struct {
+	mu      sync.Mutex
+	batches []*Batch
+}
+
+// maxReleased bounds how many are held.
+const maxReleased = 16
+
+func (r *released) get() *Batch {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if n := len(r.batches); n > 0 {
+		b := r.batches[n-1]
+		r.batches = r.batches[:n-1]
+		return b
+	}
+	return new(Batch)
+}
+
+// Release gives the memory of the batch back to the objective that built it, for a
+// later batch. It is optional; the batch and all that its fields hold must not be
+// used after it.
+func (b *Batch) Release() {
+	r := b.released
+	if r == nil {
+		return
+	}
+	b.released = nil
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.batches) < maxReleased {
+		r.batches = append(r.batches, b)
+	}
 }
 
 // draws returns the keys of a sample.
@@ -81,7 +141,9 @@ func (w *work) candidates() {
 			w.places = append(w.places, int32(i))
 		}
 	}
-	w.chosen = append(w.chosen[:0], make([]uint64, (len(tokens)+63)/64)...)
+	words := (len(tokens) + 63) / 64
+	w.chosen = room(w.chosen, words)[:words]
+	clear(w.chosen)
 }
 
 func (w *work) choose(place int32)        { w.chosen[place>>6] |= 1 << (place & 63) }

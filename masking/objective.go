@@ -218,6 +218,7 @@ type masker struct {
 	continues       []bool  // by id
 	ordinary        []int32 // ids that are not special
 	masked, showing float64 // thresholds: below masked the mask, below showing the token itself
+	released        *released
 }
 
 func newMasker(k known, v Vocabulary, o Options) (masker, error) {
@@ -252,7 +253,7 @@ func newMasker(k known, v Vocabulary, o Options) (masker, error) {
 		return masker{}, errors.New("its documents cannot be isolated")
 	}
 	s := v.Specials()
-	m := masker{options: o, name: k.name, vocab: int32(v.VocabSize()), cls: s.Cls, sep: s.Sep, mask: s.Mask}
+	m := masker{options: o, name: k.name, released: new(released), vocab: int32(v.VocabSize()), cls: s.Cls, sep: s.Sep, mask: s.Mask}
 	if m.cls < 0 {
 		m.cls = s.Bos
 	}

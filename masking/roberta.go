@@ -34,7 +34,7 @@ func (o *roberta) Build(step int64, samples []mixer.Sample) *Batch {
 		w.hide(&draw, w.ordinaryToken(&draw))
 		w.seal(s, s.Spans)
 	}
-	w.batch.Segments = make([]uint8, len(w.batch.Tokens))
+	w.oneSegment()
 	return w.batch
 }
 

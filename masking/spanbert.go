@@ -32,7 +32,7 @@ func (o *spanbert) Build(step int64, samples []mixer.Sample) *Batch {
 		w.hideSpans(&draw)
 		w.seal(s, s.Spans)
 	}
-	b.Segments = make([]uint8, len(b.Tokens))
+	w.oneSegment()
 	return b
 }
 

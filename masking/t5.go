@@ -177,7 +177,7 @@ func (o *denoise) Build(step int64, samples []mixer.Sample) *Batch {
 		b.TargetBounds = append(b.TargetBounds, int32(len(b.Targets)))
 		w.seal(s, s.Spans)
 	}
-	b.Segments = make([]uint8, len(b.Tokens))
+	w.oneSegment()
 	return b
 }
 

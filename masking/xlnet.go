@@ -53,7 +53,8 @@ func (o *xlnet) Build(step int64, samples []mixer.Sample) *Batch {
 	w := o.begin(step, samples)
 	b := w.batch
 	b.TwoStream = true
-	b.Segments = make([]uint8, 0, cap(b.Tokens))
+	b.Ranks = room(w.old.Ranks, cap(b.Tokens))
+	b.Segments = room(w.old.Segments, cap(b.Tokens))
 	for i := range samples {
 		s := &samples[i]
 		pairs, key := w.draws(s)
@@ -119,7 +120,7 @@ func (w *work) halves(s *mixer.Sample, reuse int, draw *counter.Stream) (first i
 	text := len(b.Tokens) - from
 	first = min(reuse, text)
 	// Segment A ends with a sentence of the second half.
-	var cuts []int
+	cuts := w.cuts[:0]
 	at, span, shown := 0, 0, int32(0)
 	for _, end := range s.Ends {
 		for span < len(s.Spans)-1 && end > shown+s.Spans[span].End-s.Spans[span].Start {
@@ -131,25 +132,25 @@ func (w *work) halves(s *mixer.Sample, reuse int, draw *counter.Stream) (first i
 			cuts = append(cuts, at)
 		}
 	}
+	w.cuts = cuts
 	cut := text
 	if len(cuts) > 0 {
 		cut = cuts[draw.IntN(len(cuts))]
 	}
 	spans = s.Spans
-	rest := append([]int32(nil), b.Tokens[from+cut:]...)
+	w.rest = append(w.rest[:0], b.Tokens[from+cut:]...)
+	rest := w.rest
 	if len(rest) > 0 && draw.Float64() >= 0.5 && s.Others() > 0 {
 		other := s.Other(draw.IntN(s.Others()))
 		start, _ := other.Sentence(draw.IntN(other.Sentences()))
 		n := min(len(rest), len(other.Tokens)-int(start))
-		rest = append(rest[:0], other.Tokens[start:int(start)+n]...)
+		rest = append(w.rest[:0], other.Tokens[start:int(start)+n]...)
 		spans = append(clip(s.Spans, int32(cut)), Span{Doc: other.ID, Start: start, End: start + int32(n)})
 	}
 	b.Tokens = append(b.Tokens[:from+cut], w.sep)
 	b.Tokens = append(append(b.Tokens, rest...), w.sep, w.cls)
 	b.Segments = append(b.Segments, make([]uint8, cut+1)...)
-	for range len(rest) + 1 {
-		b.Segments = append(b.Segments, 1)
-	}
+	b.Segments = append(b.Segments, w.ones(len(rest)+1)...)
 	b.Segments = append(b.Segments, 2)
 	return first, spans
 }
