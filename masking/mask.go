@@ -135,12 +135,14 @@ func (w *work) candidates() {
 	b := w.batch
 	w.from = b.SeqBounds[len(b.SeqBounds)-1]
 	tokens := b.Tokens[w.from:]
-	w.places = w.places[:0]
+	places, n := room(w.places, len(tokens))[:len(tokens)], 0
 	for i, id := range tokens {
+		places[n] = int32(i)
 		if id != w.cls && id != w.sep {
-			w.places = append(w.places, int32(i))
+			n++
 		}
 	}
+	w.places = places[:n]
 	words := (len(tokens) + 63) / 64
 	w.chosen = room(w.chosen, words)[:words]
 	clear(w.chosen)
@@ -163,7 +165,7 @@ func (w *work) chooseAny(count int, draw *counter.Stream) {
 // least.
 func (w *work) chooseEach(draw *counter.Stream) {
 	for _, place := range w.places {
-		if draw.Float64() < w.options.Share {
+		if draw.Chance() < w.options.Share {
 			w.choose(place)
 		}
 	}
@@ -247,7 +249,7 @@ func (w *work) hide(draw *counter.Stream, random func() int32) {
 		at := w.from + place
 		b.Predict = append(b.Predict, at)
 		b.Labels = append(b.Labels, b.Tokens[at])
-		switch u := draw.Float64(); {
+		switch u := draw.Chance(); {
 		case u < w.masked:
 			b.Tokens[at] = w.mask
 		case u >= w.showing:
@@ -299,7 +301,7 @@ func newLengths(n int, weight func(length int) float64) lengths {
 }
 
 func (l lengths) draw(draw *counter.Stream) int {
-	u := draw.Float64()
+	u := draw.Chance()
 	for i, c := range l {
 		if u < c {
 			return i + 1

@@ -293,3 +293,21 @@ func TestLabelledObjectives(t *testing.T) {
 		}
 	}
 }
+
+// The memory of released batches must not show in later ones.
+func TestReleasedBatchesLeaveNoTrace(t *testing.T) {
+	sources := bookish()
+	for _, objective := range Objectives() {
+		s := setting{objective: objective, batchSize: 20, sources: sources}
+		kept, released := s.open(t, 0), s.open(t, 2)
+		for step := range int64(12) {
+			want := batch(t, kept, step%7, 0, 1).Digest()
+			b := batch(t, released, step%7, 0, 1)
+			if b.Digest() != want {
+				t.Fatalf("%s: step %d differs in memory that was used before", objective, step%7)
+			}
+			b.Release()
+			b.Release() // twice is once
+		}
+	}
+}

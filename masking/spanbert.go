@@ -74,7 +74,7 @@ func (w *work) hideSpans(draw *counter.Stream) {
 			end++
 			i++
 		}
-		u := draw.Float64()
+		u := draw.Chance()
 		for place := at; place < end; place++ {
 			token := &b.Tokens[w.from+place]
 			b.Predict = append(b.Predict, w.from+place)

@@ -116,6 +116,10 @@ func (s *Stream) Float64() float64 {
 	return float64(s.Uint64()>>11) * 0x1p-53
 }
 
+// Chance returns the next number, uniform in [0, 1) in steps of 2^-32: half the work
+// of Float64, for a choice between a few things.
+func (s *Stream) Chance() float64 { return float64(s.Uint32()) * 0x1p-32 }
+
 // IntN returns the next number, uniform in [0, n); without any bias when n is
 // below 2^32 (Lemire, "Fast Random Integer Generation in an Interval", 2019). It
 // panics when n <= 0.
