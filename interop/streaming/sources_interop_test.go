@@ -92,7 +92,7 @@ func TestManySources(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				const steps = 500
+				const steps = 300
 				for step := range int64(steps) {
 					batch(t, s, step).Release()
 				}
