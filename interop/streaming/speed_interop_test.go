@@ -1,7 +1,5 @@
 //go:build interop && linux
 
-// Package streaming compares the stream of batches with the loaders and collators
-// that people use.
 package streaming
 
 import (
