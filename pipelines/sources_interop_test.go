@@ -1,6 +1,6 @@
 //go:build interop && linux
 
-package streaming
+package pipelines_test
 
 import (
 	"context"

@@ -1,6 +1,6 @@
 //go:build interop && linux
 
-package streaming
+package pipelines_test
 
 import (
 	"context"
@@ -59,7 +59,7 @@ func makeRoot(t *testing.T) (root, tokenizer string) {
 	dir := t.TempDir()
 	root = filepath.Join(dir, "data")
 	corpus := filepath.Join(dir, "corpus")
-	run(t, "go", "build", "-o", corpus, "../../cmd/corpus")
+	run(t, "go", "build", "-o", corpus, "../cmd/corpus")
 	if data := os.Getenv("TRIBUTARY_DATA"); data != "" {
 		run(t, corpus, "ingest", filepath.Join(data, "books", "gutenberg"), "--source", "books", "--data", root, "--quiet")
 		raw, err := os.ReadFile(filepath.Join(data, "tokenizers", "bert-base-uncased", "tokenizer.json"))
@@ -205,9 +205,9 @@ type loader struct {
 	Resume          float64 `json:"resume_ms"`
 }
 
-// TestSpeed measures this project's stream and the others in one run.
-func TestSpeed(t *testing.T) {
-	python := run(t, "./python.sh")
+// TestStreamingSpeed measures this project's stream and the others in one run.
+func TestStreamingSpeed(t *testing.T) {
+	python := run(t, "../interop/streaming/python.sh")
 	root, tokenizer := makeRoot(t)
 	v, err := pipelines.OpenTokenizer(root, tokenizer)
 	if err != nil {
@@ -241,7 +241,7 @@ func TestSpeed(t *testing.T) {
 		Megatron  loader             `json:"megatron-core"`
 		Collators map[string]float64 `json:"collators"`
 	}
-	if err := json.Unmarshal([]byte(run(t, python, "peers.py", dir)), &peers); err != nil {
+	if err := json.Unmarshal([]byte(run(t, python, "../interop/streaming/peers.py", dir)), &peers); err != nil {
 		t.Fatal(err)
 	}
 	best := max(peers.Streaming.TokensPerSecond, peers.Datasets.TokensPerSecond, peers.Megatron.TokensPerSecond)
