@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -122,4 +123,30 @@ func processorSeconds() float64 {
 		return 0
 	}
 	return float64(r.Utime.Nano()+r.Stime.Nano()) / 1e9
+}
+
+// BenchmarkLoaded reports the memory of a loaded tokenizer with one Encoder that
+// has encoded text.
+func BenchmarkLoaded(b *testing.B) {
+	dir := os.Getenv("TRIBUTARY_DATA")
+	if dir == "" {
+		b.Log("TRIBUTARY_DATA is not set: nothing is loaded")
+		return
+	}
+	text := benchText(b)
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	for b.Loop() {
+		t, err := Open(filepath.Join(dir, "tokenizers", "gpt2"))
+		if err != nil {
+			b.Fatal(err)
+		}
+		e := t.NewEncoder()
+		e.Encode(nil, text[:100_000])
+		runtime.GC()
+		runtime.ReadMemStats(&after)
+		b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/1e6, "MB")
+		runtime.KeepAlive(e)
+	}
 }
