@@ -13,7 +13,6 @@ type node struct {
 	tag     atom.Atom // 0 for a text, and an element that is none of HTML's
 	element bool
 	skip    bool // an element without text of the page
-	foreign int8 // whether its names are of something else than text: 0 not asked yet, 1 no, 2 yes
 	text    string
 	attrs   []attribute
 	size    int32 // characters of text under it, but for those that are skipped
@@ -28,15 +27,6 @@ func (n *node) attr(name string) string {
 		}
 	}
 	return ""
-}
-
-func (n *node) has(name string) bool {
-	for i := range n.attrs {
-		if n.attrs[i].key == name {
-			return true
-		}
-	}
-	return false
 }
 
 // tree builds the elements of a page. It follows the standard's rules for what a
@@ -383,7 +373,7 @@ func (t *tree) end(tok *token) {
 		}
 		return
 	}
-	i := -1
+	var i int
 	switch {
 	case tag == atom.Html || tag == atom.Body || isVoid(tag) && tag != atom.Br:
 		return
