@@ -70,7 +70,10 @@ func TestTaskItemsOfEachFormat(t *testing.T) {
 	if _, err := readItems(filepath.Join(t.TempDir(), "absent")); err == nil {
 		t.Error("an absent file was read")
 	}
-	for range TaskItems(context.Background(), []string{writeFile(t, "a.txt", "1\n2\n3")}, nil) {
+	for it, err := range TaskItems(context.Background(), []string{writeFile(t, "a.txt", "1\n2\n3")}, nil) {
+		if err != nil || it.Text != "1" {
+			t.Errorf("the first item is %+v (%v)", it, err)
+		}
 		break
 	}
 }
