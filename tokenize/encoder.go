@@ -467,7 +467,7 @@ func (e *Encoder) piece(id int32, i, j int) {
 	}
 	e.ids = append(e.ids, id)
 	if e.offsets {
-		span := Span{}
+		var span Span
 		if e.current != nil {
 			span = e.current.span(i, j)
 		} else {

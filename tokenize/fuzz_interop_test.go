@@ -116,8 +116,9 @@ func fuzzOne(t *testing.T, dir, file string, seed uint64, count int) {
 			s = ""
 		}
 		binary.LittleEndian.PutUint32(head[:], uint32(len(s)))
-		w.Write(head[:])
-		w.WriteString(s)
+		if _, err := w.Write(append(head[:], s...)); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if err := w.Flush(); err != nil {
 		t.Fatal(err)

@@ -125,7 +125,10 @@ func TestTrainedAlike(t *testing.T) {
 			}
 			var a, b tokenize.Coverage
 			ea, eb := mine.NewEncoder(), other.NewEncoder()
-			for s := range lines(text) {
+			for s, err := range lines(text) {
+				if err != nil {
+					t.Fatal(err)
+				}
 				if err := ea.Cover(&a, s); err != nil {
 					t.Fatal(err)
 				}
