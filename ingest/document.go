@@ -8,6 +8,8 @@ import (
 	"encoding/hex"
 
 	"github.com/zeebo/xxh3"
+
+	"github.com/tributary-ml/tributary/ingest/signals"
 )
 
 // Document is one text with where it came from.
@@ -16,10 +18,11 @@ type Document struct {
 	// same dump twice gives the same ids.
 	ID string `parquet:"id"`
 	// Source is the collection the document belongs to, such as "wiki".
-	Source   string `parquet:"source,dict"`
-	Title    string `parquet:"title"`
-	Author   string `parquet:"author"`
-	URL      string `parquet:"url"`
+	Source string `parquet:"source,dict"`
+	Title  string `parquet:"title"`
+	Author string `parquet:"author"`
+	URL    string `parquet:"url"`
+	// Language is what the dump says of it.
 	Language string `parquet:"language,dict"`
 
 	// File is the dump the document was read from, as a path relative to the
@@ -44,11 +47,8 @@ type Document struct {
 	// "\n\n" between paragraphs and "\n" between lines of one.
 	Text string `parquet:"text"`
 
-	// Chars, Words and Lines are the first signals: code points, runs of
-	// non-space, and lines that are not blank.
-	Chars int64 `parquet:"chars"`
-	Words int64 `parquet:"words"`
-	Lines int64 `parquet:"lines"`
+	// Signals are measures of the text, each a column by its own name.
+	signals.Signals
 }
 
 // NewID returns the id of a document: 32 hex digits that depend only on the

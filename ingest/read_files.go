@@ -224,8 +224,8 @@ func textItem(name string, data []byte) item {
 	return it.document(&Document{Title: stem(name), Text: text})
 }
 
-// document completes an item with its document, whose signals it computes, or
-// with the cause that there is none.
+// document completes an item with its document, or with the cause that there is
+// none.
 func (it item) document(d *Document) item {
 	d.Text = strings.TrimFunc(d.Text, unicode.IsSpace)
 	if d.Text == "" {
@@ -235,7 +235,6 @@ func (it item) document(d *Document) item {
 	for _, s := range [...]*string{&d.Title, &d.Author, &d.URL, &d.Language, &d.Revision, &d.Date} {
 		*s = cleanLine(*s)
 	}
-	d.Chars, d.Words, d.Lines = measure(d.Text)
 	it.doc = d
 	return it
 }

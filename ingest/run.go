@@ -57,7 +57,7 @@ var ErrNoDocuments = errors.New("the inputs gave no document")
 
 const (
 	// ingestVersion changes when the same input gives other documents.
-	ingestVersion = 1
+	ingestVersion = 2
 	resumeName    = "resume.json"
 	// underway bounds the bytes of records that are being worked on.
 	underway = 32 << 20
@@ -137,6 +137,8 @@ type run struct {
 	current int   // the input that is being read
 	seen    int64 // items of it
 	from    position
+	line    *line
+	at      position // of what is accounted for
 }
 
 // position is how far a run has come: that many items of an input are in parts
@@ -351,7 +353,7 @@ func (r *run) onDisk(files []store.File) bool {
 func (r *run) save() error {
 	p := r.parts
 	return writeJSON(filepath.Join(r.dir, resumeName), resume{
-		Key: r.key, From: position{Input: max(r.current, 0), Items: r.seen}, Files: p.files,
+		Key: r.key, From: r.at, Files: p.files,
 		Totals: [4]int64{p.docs, p.bytes, p.chars, p.words}, Report: r.report,
 	})
 }
@@ -373,8 +375,8 @@ type item struct {
 // maxLogged bounds the warnings about one cause.
 const maxLogged = 10
 
-// take counts an item of input i and writes its document. Items of an input come
-// in an order that is the same in every run.
+// take puts an item of input i in line to be annotated and written. Items of an
+// input come in an order that is the same in every run.
 func (r *run) take(i int, it item) error {
 	if i != r.current {
 		r.current, r.seen = i, 0
@@ -383,6 +385,13 @@ func (r *run) take(i int, it item) error {
 	if i < r.from.Input || i == r.from.Input && r.seen <= r.from.Items {
 		return nil
 	}
+	return r.line.add(&pending{at: position{Input: i, Items: r.seen}, item: it})
+}
+
+// account counts an item and writes its document.
+func (r *run) account(p *pending) error {
+	r.at = p.at
+	i, it := p.at.Input, p.item
 	in := r.inputs[i]
 	counts := &r.report.Inputs[r.base+i].Counts
 	place := &Place{File: in.name, Record: it.record, Offset: it.offset, Detail: it.detail}
@@ -450,7 +459,12 @@ func (r *run) read(ctx context.Context) error {
 		}
 	}
 	r.cfg.Meter.Begin("ingesting "+r.cfg.Source, "bytes", total, base)
-	return readers()[r.cfg.Kind](ctx, r, r.from.Input)
+	r.line = newLine(ctx, r.cfg.Jobs, r.account)
+	err := readers()[r.cfg.Kind](ctx, r, r.from.Input)
+	if failed := r.line.end(); err == nil {
+		err = failed
+	}
+	return err
 }
 
 // readers are the readers of the kinds. Each reads the inputs from the given one

@@ -18,7 +18,7 @@ import (
 )
 
 // documentsFormat names the layout of a source's document files.
-const documentsFormat = "tributary/documents/1"
+const documentsFormat = "tributary/documents/2"
 
 // cuts say when a part is full, and a row group. The bytes of the files depend on
 // them.
@@ -51,9 +51,10 @@ func DocumentsDir(dataDir, source string) string {
 // Writer writes all documents of a source, in the order in which they are
 // added. The source appears, or is replaced, when Commit succeeds.
 type Writer struct {
-	source string
-	parts  *partWriter
-	done   bool
+	source    string
+	parts     *partWriter
+	annotator *annotator
+	done      bool
 }
 
 // NewWriter begins a source. What the source held before is withdrawn at once.
@@ -65,7 +66,7 @@ func NewWriter(dataDir, source string) (*Writer, error) {
 	if err := withdraw(dir); err != nil {
 		return nil, err
 	}
-	return &Writer{source: source, parts: newPartWriter(dir, nil)}, nil
+	return &Writer{source: source, parts: newPartWriter(dir, nil), annotator: newAnnotator()}, nil
 }
 
 // withdraw removes the manifest of dir, so that a stage killed while it writes
@@ -77,8 +78,8 @@ func withdraw(dir string) error {
 	return nil
 }
 
-// Add appends a document. It fills in Chars, Words and Lines, and Source and ID
-// where they are empty, and does not keep d.
+// Add appends a document. It fills in the signals, and Source and ID where they are
+// empty, and does not keep d.
 func (w *Writer) Add(d *Document) error {
 	if w.done {
 		return fmt.Errorf("adding a document to %s: the writer is committed or aborted", w.source)
@@ -93,7 +94,7 @@ func (w *Writer) Add(d *Document) error {
 	if row.ID == "" {
 		row.ID = NewID(row.Source, row.File, fmt.Sprint(row.Record))
 	}
-	row.Chars, row.Words, row.Lines = measure(row.Text)
+	w.annotator.annotate(&row)
 	return w.parts.add(&row)
 }
 

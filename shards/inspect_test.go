@@ -148,7 +148,7 @@ func TestInspect(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(data) > 8000 {
+		if len(data) > 3000+120*len(in.Columns) {
 			t.Errorf("%s: %d bytes to show", c.path, len(data))
 		}
 	}

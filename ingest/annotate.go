@@ -1,0 +1,114 @@
+package ingest
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/tributary-ml/tributary/ingest/signals"
+)
+
+// annotator computes what is computed of a document's text. It is used by one
+// goroutine at a time.
+type annotator struct {
+	meter *signals.Meter
+}
+
+func newAnnotator() *annotator { return &annotator{meter: signals.NewMeter()} }
+
+// annotate fills in the signals of a document.
+func (a *annotator) annotate(d *Document) {
+	d.Signals = a.meter.Measure(d.Text, d.Language)
+}
+
+// pending is an item on its way from a reader to the part files.
+type pending struct {
+	at   position // after it
+	item item
+	cost int64
+	done chan struct{}
+}
+
+// line lets several goroutines annotate the documents of items and hands the items
+// on in the order in which they came.
+type line struct {
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	credit *credit
+	order  chan *pending
+	work   chan *pending
+	wg     sync.WaitGroup
+}
+
+// newLine begins a line that hands items to account, which runs on one goroutine.
+func newLine(ctx context.Context, jobs int, account func(*pending) error) *line {
+	l := &line{credit: newCredit(underway), order: make(chan *pending, 64), work: make(chan *pending, 64)}
+	l.ctx, l.cancel = context.WithCancelCause(ctx)
+	context.AfterFunc(l.ctx, l.credit.wake)
+	for range jobs {
+		l.wg.Go(func() {
+			a := newAnnotator()
+			for p := range l.work {
+				if l.ctx.Err() == nil {
+					p.annotate(a)
+				}
+				close(p.done)
+			}
+		})
+	}
+	l.wg.Go(func() {
+		for p := range l.order {
+			<-p.done
+			if l.ctx.Err() == nil {
+				if err := account(p); err != nil {
+					l.cancel(err)
+				}
+			}
+			l.credit.give(p.cost)
+		}
+	})
+	return l
+}
+
+// annotate makes an item that a defect of this program meets a counted skip.
+func (p *pending) annotate(a *annotator) {
+	defer func() {
+		if e := recover(); e != nil {
+			p.item.doc, p.item.cause, p.item.detail = nil, causePanic, fmt.Sprint(e)
+		}
+	}()
+	a.annotate(p.item.doc)
+}
+
+// add puts an item in line. It returns what account returned for an earlier one, or
+// the error of the context.
+func (l *line) add(p *pending) error {
+	p.done = make(chan struct{})
+	if p.item.doc == nil {
+		close(p.done)
+	} else {
+		p.cost = int64(len(p.item.doc.Text))
+	}
+	if err := l.credit.take(l.ctx, p.cost); err != nil {
+		return context.Cause(l.ctx)
+	}
+	select {
+	case l.order <- p:
+	case <-l.ctx.Done():
+		return context.Cause(l.ctx)
+	}
+	if p.item.doc != nil {
+		l.work <- p // never blocks for long: it is worked off until it is closed
+	}
+	return nil
+}
+
+// end waits for the items in line and returns the first error.
+func (l *line) end() error {
+	close(l.order)
+	close(l.work)
+	l.wg.Wait()
+	err := context.Cause(l.ctx)
+	l.cancel(nil)
+	return err
+}
