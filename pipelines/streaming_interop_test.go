@@ -75,7 +75,7 @@ func makeRoot(t *testing.T) (root, tokenizer string) {
 		}
 	} else {
 		run(t, corpus, "sample", filepath.Join(dir, "sample"), "--scale", "2", "--quiet")
-		run(t, corpus, "ingest", filepath.Join(dir, "sample", "books"), filepath.Join(dir, "sample", "wiki.xml.bz2"), "--source", "books", "--data", root, "--quiet")
+		run(t, corpus, "ingest", filepath.Join(dir, "sample", "wiki.xml.bz2"), "--source", "books", "--data", root, "--quiet")
 		run(t, corpus, "tokenizer", "train", "--type", "wordpiece", "--vocab-size", "8000", "--name", "wp", "--data", root, "--quiet")
 	}
 	run(t, corpus, "shard", "--tokenizer", "wp", "--data", root, "--quiet")
