@@ -37,20 +37,35 @@ type line struct {
 	credit *credit
 	order  chan *pending
 	work   chan *pending
+	long   chan struct{} // holds one for each long text that is being measured
 	wg     sync.WaitGroup
 }
 
+const (
+	// longText is the length from which a text's measures take so much memory that
+	// only maxLong of them are taken at a time.
+	longText = 128 << 10
+	maxLong  = 4
+)
+
 // newLine begins a line that hands items to account, which runs on one goroutine.
 func newLine(ctx context.Context, jobs int, account func(*pending) error) *line {
-	l := &line{credit: newCredit(underway), order: make(chan *pending, 64), work: make(chan *pending, 64)}
+	l := &line{credit: newCredit(underway), order: make(chan *pending, 64), work: make(chan *pending, 64), long: make(chan struct{}, maxLong)}
 	l.ctx, l.cancel = context.WithCancelCause(ctx)
 	context.AfterFunc(l.ctx, l.credit.wake)
 	for range jobs {
 		l.wg.Go(func() {
 			a := newAnnotator()
 			for p := range l.work {
-				if l.ctx.Err() == nil {
+				switch {
+				case l.ctx.Err() != nil:
+				case len(p.item.doc.Text) < longText:
 					p.annotate(a)
+				default:
+					// In an annotator of its own, so that none keeps the memory.
+					l.long <- struct{}{}
+					p.annotate(newAnnotator())
+					<-l.long
 				}
 				close(p.done)
 			}

@@ -98,7 +98,7 @@ type lines struct {
 }
 
 // refill goes to the next file of an archive. The error is ErrNotDump when its
-// first file holds no JSON objects.
+// first file holds no lines of pages.
 func (l *lines) refill() error {
 	if l.archive == nil {
 		return io.EOF
@@ -113,8 +113,9 @@ func (l *lines) refill() error {
 		}
 		l.src.Reset(l.archive)
 		if l.offset == 0 {
-			// Any archive can be named as a dump; only one of objects is.
-			if first, _ := l.src.Peek(1); len(first) > 0 && first[0] != '{' {
+			// Any archive can be named as a dump; only one of pages is.
+			head, err := l.src.Peek(l.src.Size())
+			if whole := err == nil || errors.Is(err, io.EOF); whole && len(head) > 0 && !IsJSON(head) {
 				return ErrNotDump
 			}
 		}
