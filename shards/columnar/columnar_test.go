@@ -3,10 +3,12 @@ package columnar
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
 	"reflect"
+	"runtime"
 	"testing"
 	"time"
 
@@ -49,6 +51,24 @@ func TestStreamsGiveBackWhatWasWritten(t *testing.T) {
 	}
 	if err := NewWriter(&bytes.Buffer{}, fields(), nil).Write([]string{"a"}, []int64{1, 2}, Lists{}); err == nil {
 		t.Error("columns of different lengths were taken")
+	}
+}
+
+// The library takes as much memory as a message's metadata asks for.
+func TestNoWordOfAStreamAsksForMemory(t *testing.T) {
+	whole := stream(t)
+	for at := 0; at+4 <= len(whole); at += 4 {
+		for _, word := range []uint32{1<<31 - 1, 1 << 28, 1<<32 - 1} {
+			b := bytes.Clone(whole)
+			binary.LittleEndian.PutUint32(b[at:], word)
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			_ = Read(bytes.NewReader(b), []string{"s", "n", "l"}, func([]any) error { return nil })
+			runtime.ReadMemStats(&after)
+			if took := after.TotalAlloc - before.TotalAlloc; took > 64<<20 {
+				t.Errorf("%d at byte %d of %d takes %d bytes", word, at, len(b), took)
+			}
+		}
 	}
 }
 
