@@ -11,8 +11,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/tributary-ml/tributary/ingest/columnar"
 	"github.com/tributary-ml/tributary/masking"
-	"github.com/tributary-ml/tributary/shards/columnar"
 )
 
 // BatchFields are the columns of served batches, one row a sequence: its number

@@ -15,8 +15,8 @@ import (
 	"github.com/parquet-go/parquet-go"
 	pqzstd "github.com/parquet-go/parquet-go/compress/zstd"
 
+	"github.com/tributary-ml/tributary/ingest/columnar"
 	"github.com/tributary-ml/tributary/ingest/store"
-	"github.com/tributary-ml/tributary/shards/columnar"
 )
 
 // line is a record in JSON and Parquet.
