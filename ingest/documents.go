@@ -12,6 +12,7 @@ import (
 
 	"github.com/parquet-go/parquet-go"
 
+	"github.com/tributary-ml/tributary/ingest/signals"
 	"github.com/tributary-ml/tributary/ingest/store"
 )
 
@@ -153,6 +154,11 @@ func openPart(path string, want store.File) (r *partReader, err error) {
 	file, err := parquet.OpenFile(f, info.Size(), parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true), parquet.ReadBufferSize(1<<18))
 	if err != nil {
 		return nil, damagedPart(path, err)
+	}
+	for _, c := range signals.Columns() {
+		if _, ok := file.Schema().Lookup(c.Name); !ok {
+			return nil, &store.DamagedError{Path: path, Detail: fmt.Sprintf("it has no column %q, as files of an earlier version have not; ingest the source again", c.Name)}
+		}
 	}
 	return &partReader{path: path, f: f, rows: parquet.NewGenericReader[Document](file)}, nil
 }

@@ -18,7 +18,7 @@ import (
 )
 
 // documentsFormat names the layout of a source's document files.
-const documentsFormat = "tributary/documents/2"
+const documentsFormat = "tributary/documents/3"
 
 // cuts say when a part is full, and a row group. The bytes of the files depend on
 // them.

@@ -3,10 +3,12 @@ package mixer
 import (
 	"context"
 	"errors"
+	"reflect"
 	"strings"
 	"testing"
 
 	"github.com/tributary-ml/tributary/dedup"
+	"github.com/tributary-ml/tributary/ingest/signals"
 	"github.com/tributary-ml/tributary/shards"
 )
 
@@ -50,6 +52,58 @@ func TestPredicatesChooseDocuments(t *testing.T) {
 	} {
 		if got := kept(mix); got != want {
 			t.Errorf("%s keeps %d documents, want %d", mix, got, want)
+		}
+	}
+}
+
+// TestSignalsInPredicates: every signal is known by its name, to predicates and to
+// curricula, and a name that is nearly one is told which.
+func TestSignalsInPredicates(t *testing.T) {
+	dir := buildRoot(t, 1)
+	census := func(mix string) Census {
+		t.Helper()
+		m, err := openMix(t, dir, mix)
+		if err != nil {
+			t.Fatalf("%s: %v", mix, err)
+		}
+		return m.Tasks()[0].Census
+	}
+	for _, c := range signals.Columns() {
+		where := c.Name + " >= 0 || " + c.Name + " < 0"
+		if c.Kind == reflect.String {
+			where = c.Name + ` != "none"`
+		}
+		if got := census("wiki[" + where + "]"); got.Marked != 0 {
+			t.Errorf("%s: %+v", where, got)
+		}
+	}
+	all := census("wiki")
+	low, high := census(`wiki[compressibility <= 0.7]`), census(`wiki[compressibility > 0.7]`)
+	if low.Marked == 0 || high.Marked == 0 || low.Marked+high.Marked != all.Documents {
+		t.Errorf("split by a share: %+v and %+v of %+v", low, high, all)
+	}
+	_, err := openMix(t, dir, `wiki[dup_line_char < 0.1]`)
+	if err == nil || !strings.Contains(err.Error(), `did you mean "dup_line_chars"?`) {
+		t.Errorf("a misspelt signal: %v", err)
+	}
+	for signal, ok := range map[string]bool{"compressibility": true, "compresibility": false} {
+		o := openOptions(dir, "wiki")
+		c, err := ParseCurriculum("wiki " + signal + " 0:0.7*3 2:inf")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := o.Unfold([]Curriculum{c}); err != nil {
+			t.Fatal(err)
+		}
+		m, err := Open(context.Background(), o)
+		switch {
+		case err == nil && ok:
+			err = m.Close()
+		case err != nil && !ok && strings.Contains(err.Error(), `did you mean "compressibility"?`):
+			err = nil
+		}
+		if err != nil {
+			t.Errorf("a curriculum by %s: %v", signal, err)
 		}
 	}
 }

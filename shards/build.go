@@ -75,7 +75,7 @@ type Report struct {
 type SourceReport struct {
 	Source string `json:"source"`
 	// Skipped means that the shards were there already, Refreshed that only their
-	// marks were written anew.
+	// marks and signals were written anew.
 	Skipped   bool  `json:"skipped"`
 	Refreshed bool  `json:"refreshed"`
 	Rows      int64 `json:"rows"`
@@ -110,8 +110,8 @@ func Build(ctx context.Context, cfg Config) (*Report, error) {
 
 // BuildWith builds the shards of cfg.Sources with the given tokenizer. A source
 // whose shards are there already, made from the same documents by the same
-// tokenizer, is left as it is; when only its marks are others, the files are
-// written anew from the tokens that are there. The bytes of the files depend on
+// tokenizer, is left as it is; when only its marks are others, or what its documents
+// say beside the same texts, the files are written anew from the tokens that are there. The bytes of the files depend on
 // the documents, their marks, the tokenizer and ShardBytes only.
 func BuildWith(ctx context.Context, cfg Config, tok Tokens) (*Report, error) {
 	if cfg.ShardBytes <= 0 {
@@ -217,25 +217,29 @@ type builder struct {
 	dir       string
 	documents int64
 	empty     atomic.Int64
+	texts     texts
 	spilled   int
 	refreshed bool
 }
 
 // run writes the files that m is to name, from the shards that are there when
-// they differ in nothing but their marks, else from the documents.
+// they were made of the same texts by the same tokenizer, else from the documents.
 func (b *builder) run(ctx context.Context, m *Manifest) error {
 	if err := b.clearSpill(); err != nil {
 		return err
 	}
 	old, err := ReadManifest(b.cfg.Data, b.source, b.tok.Name)
-	if err == nil && old.RowsKey == m.RowsKey {
+	if err == nil && old.TokenizerDigest == m.TokenizerDigest {
 		b.refreshed = true
 		err := b.refresh(ctx, old, m)
 		var damaged *store.DamagedError
-		if !errors.As(err, &damaged) {
+		switch {
+		case errors.Is(err, errOtherTexts):
+		case errors.As(err, &damaged):
+			b.cfg.Log.Warn("building the shards anew, as those that are there are damaged", "source", b.source, "error", err)
+		default:
 			return err
 		}
-		b.cfg.Log.Warn("building the shards anew, as those that are there are damaged", "source", b.source, "error", err)
 		b.refreshed = false
 		m.Rows, m.Tokens = 0, 0
 	}
@@ -273,6 +277,7 @@ func (b *builder) build(ctx context.Context, m *Manifest) (err error) {
 	})
 	b.spilled = rows.Spilled()
 	m.Totals = map[string]int64{"rows": m.Rows, "tokens": m.Tokens, "empty": b.empty.Load()}
+	m.Texts = b.texts.digest()
 	return err
 }
 
@@ -354,6 +359,7 @@ func (b *builder) tokenise(ctx context.Context, rows *extsort.Sorter) error {
 				if len(s.tokens) == 0 {
 					b.empty.Add(1)
 				}
+				b.texts.add(it.doc.ID, it.doc.Text)
 				s.key = appendKey(s.key[:0], it.doc.ID)
 				s.value = appendRow(s.value[:0], it.doc, s.tokens, s.ends)
 				if err := rows.Add(s.key, s.value); err != nil {

@@ -14,7 +14,7 @@ import (
 
 // shardsFormat names the layout of the files. It is part of every key, so that a
 // new layout is built anew.
-const shardsFormat = "tributary/shards/1"
+const shardsFormat = "tributary/shards/2"
 
 // ErrNoShards says that a source has no shards for a tokenizer.
 var ErrNoShards = errors.New("the source has no shards for this tokenizer; shard it first")
@@ -34,6 +34,9 @@ type Manifest struct {
 	// files show (dedup.MarksKey). Set reads the current marks by itself.
 	RowsKey  string `json:"rows_key"`
 	MarksKey string `json:"marks_key"`
+	// Texts is the digest of the documents' ids and texts, "" where there were none:
+	// as long as it is the same, so are the tokens.
+	Texts string `json:"texts,omitempty"`
 	// Blocks lists the blocks of all files in order.
 	Blocks []BlockInfo `json:"blocks"`
 }

@@ -1,20 +1,37 @@
 package shards
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"os"
 	"path/filepath"
 
 	"github.com/parquet-go/parquet-go"
+
+	"github.com/tributary-ml/tributary/dedup/extsort"
+	"github.com/tributary-ml/tributary/ingest"
+	"github.com/tributary-ml/tributary/ingest/signals"
 )
 
-// refresh writes the shards that old names anew with the marks of today. The new
-// files are written beside the old and take their places when all are there; a
-// refresh that is killed in between leaves no manifest, and the next build starts
-// from the documents.
+// errOtherTexts means that the documents are not those that shards were made of.
+var errOtherTexts = errors.New("the texts are others")
+
+// refresh writes the shards that old names anew, with the marks of today and, when the
+// files of the documents have changed, with what these say now beside the same texts.
+// The error is errOtherTexts when the texts have changed. The new files are written
+// beside the old and take their places when all are there; a refresh that is killed in
+// between leaves no manifest, and the next build starts from the documents.
 func (b *builder) refresh(ctx context.Context, old, m *Manifest) (err error) {
+	var fresh *freshMetadata
+	if old.RowsKey != m.RowsKey {
+		if fresh, err = b.readMetadata(ctx, old); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, fresh.close()) }()
+	}
 	next := filepath.Join(b.dir, nextDir)
 	if err := os.RemoveAll(next); err != nil {
 		return fmt.Errorf("clearing what an earlier refresh left: %w", err)
@@ -37,6 +54,11 @@ func (b *builder) refresh(ctx context.Context, old, m *Manifest) (err error) {
 			}
 			for _, r := range rows {
 				key = appendKey(key[:0], r.ID)
+				if fresh != nil {
+					if err := fresh.describe(key, &r); err != nil {
+						return err
+					}
+				}
 				err := add(key, func(marks []string) error {
 					r.Marks = marks
 					return w.addRow(r)
@@ -51,7 +73,7 @@ func (b *builder) refresh(ctx context.Context, old, m *Manifest) (err error) {
 	if err != nil {
 		return err
 	}
-	m.Totals = old.Totals
+	m.Totals, m.Texts = old.Totals, old.Texts
 	if err := withdraw(b.dir); err != nil {
 		return err
 	}
@@ -61,20 +83,6 @@ func (b *builder) refresh(ctx context.Context, old, m *Manifest) (err error) {
 		}
 	}
 	return nil
-}
-
-// metadata is the columns of a row that are no lists.
-type metadata struct {
-	ID       string `parquet:"id"`
-	Source   string `parquet:"source,dict"`
-	Language string `parquet:"language,dict"`
-	File     string `parquet:"file,dict"`
-	Offset   int64  `parquet:"offset"`
-	Record   int64  `parquet:"record"`
-	Length   int32  `parquet:"length"`
-	Chars    int64  `parquet:"chars"`
-	Words    int64  `parquet:"words"`
-	Lines    int64  `parquet:"lines"`
 }
 
 // readRows reads block i whole, but for the marks.
@@ -92,6 +100,11 @@ func (s *Set) readRows(ctx context.Context, i int) ([]row, error) {
 	rows := make([]row, b.Rows())
 	path := filepath.Join(s.dir, s.manifest.Files[info.File].Path)
 	err = guard(path, func() (err error) {
+		for _, c := range signals.Columns() {
+			if _, ok := f.pq.Schema().Lookup(c.Name); !ok {
+				return fmt.Errorf("it has no column %q, as files of an earlier version have not", c.Name)
+			}
+		}
 		r := parquet.NewGenericRowGroupReader[metadata](f.pq.RowGroups()[i-s.first[info.File]])
 		defer func() { err = errors.Join(err, r.Close()) }()
 		meta := make([]metadata, len(rows))
@@ -107,15 +120,78 @@ func (s *Set) readRows(ctx context.Context, i int) ([]row, error) {
 				return fmt.Errorf("row %d of block %d has two ids", j, i)
 			}
 			rows[j] = row{
-				ID: x.ID, Source: x.Source, Language: x.Language, File: x.File, Offset: x.Offset, Record: x.Record,
-				Length: x.Length, Chars: x.Chars, Words: x.Words, Lines: x.Lines,
 				Tokens:       b.Tokens[b.DocBounds[j]:b.DocBounds[j+1]],
 				SentenceEnds: b.SentenceEnds[b.SentenceBounds[j]:b.SentenceBounds[j+1]],
+				Length:       b.DocBounds[j+1] - b.DocBounds[j],
 			}
+			rows[j].describe(&x)
 		}
 		return nil
 	})
 	return rows, err
+}
+
+// freshMetadata is what the documents say now, in the order of the rows.
+type freshMetadata struct {
+	sorter *extsort.Sorter
+	next   func() (extsort.Record, error, bool)
+	stop   func()
+}
+
+// readMetadata reads the documents, which are to have the texts that old was made of.
+func (b *builder) readMetadata(ctx context.Context, old *Manifest) (fresh *freshMetadata, err error) {
+	if old.Texts == "" || old.Rows != b.documents {
+		return nil, errOtherTexts
+	}
+	b.cfg.Meter.Begin("reading the signals of "+b.source, "documents", b.documents, 0)
+	sorter, err := extsort.New(filepath.Join(b.dir, spillDir, "metadata"), b.cfg.MemoryBytes)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, sorter.Close())
+		}
+	}()
+	var sum texts
+	var key, value []byte
+	for d, err := range ingest.Documents(ctx, b.cfg.Data, b.source) {
+		if err != nil {
+			return nil, err
+		}
+		sum.add(d.ID, d.Text)
+		key, value = appendKey(key[:0], d.ID), appendMetadata(value[:0], d)
+		if err := sorter.Add(key, value); err != nil {
+			return nil, err
+		}
+		b.cfg.Meter.Add(1)
+	}
+	if sum.digest() != old.Texts {
+		return nil, errOtherTexts
+	}
+	fresh = &freshMetadata{sorter: sorter}
+	fresh.next, fresh.stop = iter.Pull2(sorter.All(ctx))
+	return fresh, nil
+}
+
+// describe tells the next row, which has this key, what the documents say.
+func (f *freshMetadata) describe(key []byte, r *row) error {
+	rec, err, more := f.next()
+	if err != nil {
+		return err
+	}
+	d := decoder{b: rec.Value}
+	m := d.metadata(rec.Key)
+	if !more || d.bad || !bytes.Equal(rec.Key, key) {
+		return errOtherTexts
+	}
+	r.describe(&m)
+	return nil
+}
+
+func (f *freshMetadata) close() error {
+	f.stop()
+	return f.sorter.Close()
 }
 
 // clearSpill removes the spill directory with all that a killed build left in it.

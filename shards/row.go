@@ -8,10 +8,13 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"math/bits"
+	"sync"
 
 	"github.com/zeebo/xxh3"
 
 	"github.com/tributary-ml/tributary/ingest"
+	"github.com/tributary-ml/tributary/ingest/signals"
 )
 
 // orderSeed keys the hash that orders the rows. It is part of the format: another
@@ -36,13 +39,55 @@ type row struct {
 	// Length is the number of tokens.
 	Length int32 `parquet:"length"`
 
-	Chars int64 `parquet:"chars"`
-	Words int64 `parquet:"words"`
-	Lines int64 `parquet:"lines"`
+	// Signals are those of the document, each a column by its own name.
+	signals.Signals
 
 	// Marks names the rules that had marked the whole document when the shard was
 	// written, in order of name.
 	Marks []string `parquet:"marks,list"`
+}
+
+// metadata is what a row says of its document: all but the tokens and the marks.
+type metadata struct {
+	ID       string `parquet:"id"`
+	Source   string `parquet:"source,dict"`
+	Language string `parquet:"language,dict"`
+	File     string `parquet:"file,dict"`
+	Offset   int64  `parquet:"offset"`
+	Record   int64  `parquet:"record"`
+	signals.Signals
+}
+
+// describe puts what m says into the row.
+func (r *row) describe(m *metadata) {
+	r.ID, r.Source, r.Language, r.File, r.Offset, r.Record, r.Signals = m.ID, m.Source, m.Language, m.File, m.Offset, m.Record, m.Signals
+}
+
+// appendMetadata appends the spill form of what a row says of a document, but for the
+// id, which is in the key.
+func appendMetadata(dst []byte, d *ingest.Document) []byte {
+	for _, s := range []string{d.Source, d.Language, d.File} {
+		dst = binary.AppendUvarint(dst, uint64(len(s)))
+		dst = append(dst, s...)
+	}
+	dst = binary.AppendVarint(dst, d.Offset)
+	dst = binary.AppendVarint(dst, d.Record)
+	return d.Append(dst)
+}
+
+// metadata reads what appendMetadata appended.
+func (d *decoder) metadata(key []byte) metadata {
+	if len(key) < 8 {
+		d.bad = true
+		return metadata{}
+	}
+	m := metadata{ID: string(key[8:]), Source: d.string(), Language: d.string(), File: d.string(), Offset: d.varint(), Record: d.varint()}
+	if d.bad {
+		return m
+	}
+	rest, ok := m.Decode(d.b)
+	d.b, d.bad = rest, !ok
+	return m
 }
 
 // appendKey appends what the rows are ordered by: the keyed hash of the id, and
@@ -55,13 +100,7 @@ func appendKey(dst []byte, id string) []byte {
 // appendRow appends the spill form of a document's row: everything but the id,
 // which is in the key, and the marks, which are joined when the row is laid down.
 func appendRow(dst []byte, d *ingest.Document, tokens, ends []int32) []byte {
-	for _, s := range []string{d.Source, d.Language, d.File} {
-		dst = binary.AppendUvarint(dst, uint64(len(s)))
-		dst = append(dst, s...)
-	}
-	for _, v := range []int64{d.Offset, d.Record, d.Chars, d.Words, d.Lines} {
-		dst = binary.AppendVarint(dst, v)
-	}
+	dst = appendMetadata(dst, d)
 	dst = binary.AppendUvarint(dst, uint64(len(tokens)))
 	dst = binary.AppendUvarint(dst, uint64(len(ends)))
 	for _, t := range tokens {
@@ -121,14 +160,13 @@ func (d *decoder) string() string {
 // decodeRow reads a spilled row. The token and sentence slices are taken from
 // arena, which it returns grown.
 func decodeRow(key, value []byte, arena []int32) (row, []int32, error) {
-	if len(key) < 8 {
+	d := decoder{b: value}
+	m := d.metadata(key)
+	if d.bad {
 		return row{}, arena, errRow
 	}
-	d := decoder{b: value}
-	r := row{ID: string(key[8:]), Source: d.string(), Language: d.string(), File: d.string()}
-	for _, v := range []*int64{&r.Offset, &r.Record, &r.Chars, &r.Words, &r.Lines} {
-		*v = d.varint()
-	}
+	var r row
+	r.describe(&m)
 	tokens, ends := d.uvarint(), d.uvarint()
 	// A varint takes a byte at least, so that a bad count cannot ask for memory.
 	if d.bad || tokens > uint64(len(d.b)) || ends > uint64(len(d.b))-tokens {
@@ -194,3 +232,26 @@ type scratch struct {
 	tokens, ends []int32
 	key, value   []byte
 }
+
+// texts is a digest of the ids and texts of documents, whatever their order. Rows of
+// equal digests have equal tokens.
+type texts struct {
+	mu     sync.Mutex
+	hi, lo uint64
+}
+
+func (t *texts) add(id, text string) {
+	h := xxh3.New()
+	// Writes to a hash do not fail.
+	_, _ = h.WriteString(id)
+	_, _ = h.Write([]byte{0})
+	_, _ = h.WriteString(text)
+	sum := h.Sum128()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var carry uint64
+	t.lo, carry = bits.Add64(t.lo, sum.Lo, 0)
+	t.hi, _ = bits.Add64(t.hi, sum.Hi, carry)
+}
+
+func (t *texts) digest() string { return fmt.Sprintf("%016x%016x", t.hi, t.lo) }

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 
 	"github.com/parquet-go/parquet-go"
+
+	"github.com/tributary-ml/tributary/ingest/signals"
 )
 
 // Values returns the columns that hold one value a row, by name, each with a value
@@ -115,7 +117,7 @@ func valueOf(v parquet.Value) any {
 	case parquet.Int64:
 		return int(v.Int64())
 	case parquet.Float:
-		return float64(v.Float())
+		return signals.Float(v.Float())
 	case parquet.Double:
 		return v.Double()
 	case parquet.Boolean:

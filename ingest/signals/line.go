@@ -164,7 +164,7 @@ func (m *Meter) endToken(s *Signals, l *lineState, text string) {
 		return
 	}
 	t.in = false
-	s.Tokens++
+	s.AllTokens++
 	if len(m.ids) < MaxTokens {
 		m.ids = append(m.ids, m.tokens.add(xxh3.HashString(text)))
 		m.begin = append(m.begin, m.sum.begun)

@@ -123,9 +123,9 @@ func (m *Meter) finish(s *Signals, text, language string) {
 	chars := s.Chars
 
 	s.MeanTokenLength = share(n.textChars, s.TextTokens)
-	s.HashRatio, s.EllipsisRatio = share(n.hashes, s.Tokens), share(n.ellipses, s.Tokens)
+	s.HashRatio, s.EllipsisRatio = share(n.hashes, s.AllTokens), share(n.ellipses, s.AllTokens)
 	s.BulletLines, s.EllipsisLines = share(n.bullets, n.allLines), share(n.trailing, n.allLines)
-	s.AlphaTokens = share(n.alpha, s.Tokens)
+	s.AlphaTokens = share(n.alpha, s.AllTokens)
 	for _, w := range gopherStopWords {
 		if m.tokens.count(xxh3.HashString(w)) > 0 {
 			s.StopTokens++
@@ -140,7 +140,7 @@ func (m *Meter) finish(s *Signals, text, language string) {
 	s.C4Lines = share(n.c4Kept, s.Lines)
 	s.EndedLines, s.ShortLines = share(n.ended, s.Lines), share(n.short, s.Lines)
 	s.DupTextChars = share(n.dupText, chars-n.breaks)
-	s.LineBreakRatio = share(n.breaks, s.Tokens)
+	s.LineBreakRatio = share(n.breaks, s.AllTokens)
 
 	s.MeanPlainWordLength = share(n.plainChars, s.PlainWords)
 	counted := min(s.PlainWords, MaxTokens)

@@ -21,7 +21,7 @@ func reference(text, language string) Signals {
 	if lines[len(lines)-1] == "" {
 		lines = lines[:len(lines)-1]
 	}
-	s.Chars, s.Words, s.Tokens = int64(chars), int64(len(words)), int64(len(tokens))
+	s.Chars, s.Words, s.AllTokens = int64(chars), int64(len(words)), int64(len(tokens))
 
 	// Gopher's quality.
 	hasLetter := func(w string) bool { return strings.IndexFunc(w, unicode.IsLetter) >= 0 }

@@ -29,10 +29,10 @@ type Signals struct {
 	Paragraphs int64 `parquet:"paragraphs"`
 	Sentences  int64 `parquet:"sentences"`
 
-	// Gopher's quality rules (Rae et al. 2021, appendix A1.1). Tokens are all tokens,
+	// Gopher's quality rules (Rae et al. 2021, appendix A1.1). AllTokens are all tokens,
 	// TextTokens those that are more than punctuation and symbols, whose mean length in
 	// code points is MeanTokenLength.
-	Tokens          int64   `parquet:"tokens"`
+	AllTokens       int64   `parquet:"all_tokens"`
 	TextTokens      int64   `parquet:"text_tokens"`
 	MeanTokenLength float32 `parquet:"mean_token_length"`
 	// HashRatio and EllipsisRatio are "#", and "..." with "…", per token.
