@@ -6,8 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/tributary-ml/tributary/ingest/names"
 	"github.com/tributary-ml/tributary/mixer"
-	"github.com/tributary-ml/tributary/mixer/names"
 	"github.com/tributary-ml/tributary/tokenize"
 )
 

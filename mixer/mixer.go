@@ -17,9 +17,9 @@ import (
 	"runtime"
 	"slices"
 
+	"github.com/tributary-ml/tributary/ingest/names"
 	"github.com/tributary-ml/tributary/ingest/store"
 	"github.com/tributary-ml/tributary/mixer/counter"
-	"github.com/tributary-ml/tributary/mixer/names"
 )
 
 // AtEnd is what comes when a component has been read as often as it may be.

@@ -16,8 +16,8 @@ import (
 	"github.com/expr-lang/expr/vm"
 
 	"github.com/tributary-ml/tributary/dedup"
+	"github.com/tributary-ml/tributary/ingest/names"
 	"github.com/tributary-ml/tributary/ingest/store"
-	"github.com/tributary-ml/tributary/mixer/names"
 	"github.com/tributary-ml/tributary/shards"
 )
 

@@ -15,9 +15,9 @@ import (
 
 	"github.com/tributary-ml/tributary/dedup"
 	"github.com/tributary-ml/tributary/ingest"
+	"github.com/tributary-ml/tributary/ingest/names"
 	"github.com/tributary-ml/tributary/masking"
 	"github.com/tributary-ml/tributary/mixer"
-	"github.com/tributary-ml/tributary/mixer/names"
 	"github.com/tributary-ml/tributary/tokenize"
 	"github.com/tributary-ml/tributary/trainer"
 )

@@ -12,7 +12,7 @@ import (
 
 	"go.yaml.in/yaml/v4"
 
-	"github.com/tributary-ml/tributary/mixer/names"
+	"github.com/tributary-ml/tributary/ingest/names"
 )
 
 // Problem is one thing that is wrong in an experiment's file.

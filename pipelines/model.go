@@ -10,7 +10,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/tributary-ml/tributary/mixer/names"
+	"github.com/tributary-ml/tributary/ingest/names"
 	"github.com/tributary-ml/tributary/model"
 	"github.com/tributary-ml/tributary/tokenize"
 	"github.com/tributary-ml/tributary/trainer"

@@ -14,9 +14,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tributary-ml/tributary/ingest/names"
 	"github.com/tributary-ml/tributary/ingest/progress"
 	"github.com/tributary-ml/tributary/ingest/store"
-	"github.com/tributary-ml/tributary/mixer/names"
 )
 
 // codeVersion is part of every stage's key. It is raised when a stage would do

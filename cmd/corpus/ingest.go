@@ -10,7 +10,7 @@ import (
 
 	"github.com/tributary-ml/tributary/cmd/internal/cli"
 	"github.com/tributary-ml/tributary/ingest"
-	"github.com/tributary-ml/tributary/mixer/names"
+	"github.com/tributary-ml/tributary/ingest/names"
 )
 
 func ingestCommand(env *cli.Env) *cobra.Command {

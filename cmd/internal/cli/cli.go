@@ -19,7 +19,7 @@ import (
 	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
-	"github.com/tributary-ml/tributary/mixer/names"
+	"github.com/tributary-ml/tributary/ingest/names"
 )
 
 // The exit statuses of the commands.
