@@ -19,50 +19,23 @@ const ProfileFile = "profile.json"
 // Roofline is what a machine was measured to do at most, on all workers of a pool
 // (Williams et al. 2009).
 type Roofline struct {
-	// FLOPS is floating-point operations a second, in a product of matrices that stay
-	// in the caches, and Bandwidth bytes a second to and from memory.
+	// FLOPS is floating-point operations a second (kernel.Peak), and Bandwidth bytes
+	// a second to and from memory.
 	FLOPS     float64 `json:"flops"`
 	Bandwidth float64 `json:"bandwidth"`
 }
 
 // MeasureRoofline takes about the given time.
 func MeasureRoofline(pool *kernel.Pool, d time.Duration) Roofline {
-	const n = 192
-	jobs := pool.Jobs()
-	// A product as wide as there are workers keeps all of them busy.
-	a, b, c := make([]float32, n*n), make([]float32, n*n*jobs), make([]float32, n*n*jobs)
-	for i := range a {
-		a[i] = float32(i%7) * 0.1
-	}
-	for i := range b {
-		b[i] = float32(i%5) * 0.1
-	}
-	var r Roofline
-	best := func(until time.Time, work float64, f func()) float64 {
-		rate := 0.0
-		for first := true; first || time.Now().Before(until); first = false {
-			at := time.Now()
-			f()
-			rate = max(rate, work/time.Since(at).Seconds())
-		}
-		return rate
-	}
-	half := time.Now().Add(d / 2)
-	const rounds = 8
-	r.FLOPS = best(half, rounds*2*float64(n*n)*float64(n*jobs), func() {
-		for range rounds {
-			kernel.Gemm(pool, kernel.GemmArgs{
-				Op: "peak", Form: kernel.NN, M: n, N: n * jobs, K: n, A: kernel.Mat{Data: a, Stride: n},
-				B: [3]kernel.Mat{{Data: b, Stride: n * jobs}}, C: kernel.Mat{Data: c, Stride: n * jobs},
-			})
-		}
-	})
+	r := Roofline{FLOPS: kernel.Peak(pool, d/2)}
 	// Copies of more than the caches hold: a read and a write each.
 	const piece = 1 << 20
 	from, to := make([]float32, 8*piece), make([]float32, 8*piece)
-	r.Bandwidth = best(time.Now().Add(d/2), 8*float64(len(from)), func() {
+	for first, until := true, time.Now().Add(d/2); first || time.Now().Before(until); first = false {
+		at := time.Now()
 		pool.For(len(from)/piece, func(i int) { copy(to[i*piece:(i+1)*piece], from[i*piece:(i+1)*piece]) })
-	})
+		r.Bandwidth = max(r.Bandwidth, 8*float64(len(from))/time.Since(at).Seconds())
+	}
 	return r
 }
 

@@ -39,13 +39,9 @@ func BenchmarkPeak(b *testing.B) {
 	for _, set := range sets() {
 		b.Run(set.String(), func(b *testing.B) {
 			o := opsOf(set)
-			const k = 128
-			t := &tile{
-				a: make([]float32, o.mr*k), ars: k, acs: 1, group: o.mr * k, b: make([]float32, k*o.nr), ldb: o.nr,
-				c: make([]float32, o.mr*o.nr), ldc: o.nr, rows: o.mr, cols: o.nr, k: k, add: true,
-			}
+			t, flop := peakTile(o)
 			const rounds = 20000
-			bestRound(b, rounds*2*float64(k*o.mr*o.nr), func() {
+			bestRound(b, rounds*flop, func() {
 				for range rounds {
 					o.block(t)
 				}
