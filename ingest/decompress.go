@@ -21,6 +21,10 @@ const maxZstdWindow = 128 << 20
 // unpacked and is left out; nil makes damage an error. Closing the result does
 // not close r.
 func decompress(r io.Reader, jobs int, damaged func(*bzip2.DamageError)) (io.ReadCloser, error) {
+	return decompressWith(r, bzip2.Options{Jobs: jobs, Damaged: damaged})
+}
+
+func decompressWith(r io.Reader, opts bzip2.Options) (io.ReadCloser, error) {
 	buf := bufio.NewReaderSize(r, 256<<10)
 	head, err := buf.Peek(4)
 	if err != nil && !errors.Is(err, io.EOF) {
@@ -34,7 +38,7 @@ func decompress(r io.Reader, jobs int, damaged func(*bzip2.DamageError)) (io.Rea
 		}
 		return z, nil
 	case bytes.HasPrefix(head, []byte("BZh")):
-		return bzip2.NewReader(buf, bzip2.Options{Jobs: jobs, Damaged: damaged}), nil
+		return bzip2.NewReader(buf, opts), nil
 	case bytes.HasPrefix(head, []byte("\x28\xb5\x2f\xfd")):
 		z, err := zstd.NewReader(buf, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxZstdWindow), zstd.WithDecoderLowmem(true))
 		if err != nil {

@@ -3,6 +3,7 @@ package ingest
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -16,6 +17,9 @@ import (
 	"unicode/utf8"
 
 	"github.com/tributary-ml/tributary/ingest/books"
+	"github.com/tributary-ml/tributary/ingest/columnar"
+	"github.com/tributary-ml/tributary/ingest/records"
+	"github.com/tributary-ml/tributary/ingest/remote"
 	"github.com/tributary-ml/tributary/ingest/wiki"
 )
 
@@ -25,18 +29,26 @@ const (
 	KindBooks = "books" // a book per file
 	KindWeb   = "web"   // WARC and WET archives
 	KindText  = "text"  // a document per file, as it is
+
+	KindJSONL   = "jsonl"   // objects of JSON, one a line
+	KindParquet = "parquet" // rows of Parquet files
+	KindArrow   = "arrow"   // rows of Arrow streams and files
 )
 
 // Kinds lists the kinds of input that can be ingested.
-func Kinds() []string { return []string{KindWiki, KindBooks, KindWeb, KindText} }
+func Kinds() []string {
+	return []string{KindWiki, KindBooks, KindWeb, KindText, KindJSONL, KindParquet, KindArrow}
+}
 
 // sniffBytes is how much of a file's content its kind is told from.
 const sniffBytes = 16 << 10
 
 // input is one file to read.
 type input struct {
-	path  string // where it lies
+	path  string // where it lies, fit for messages
 	name  string // what provenance calls it
+	shown string // where it lies, when path is a makeshift
+	far   *remote.Info
 	size  int64
 	kind  string // "" when it is not known
 	plain bool   // a text that does not say that it is a book
@@ -44,6 +56,9 @@ type input struct {
 	ignored, detail string
 	digest          string
 }
+
+// where says where an input lies, for messages.
+func (in *input) where() string { return cmp.Or(in.shown, in.path) }
 
 var suffixes = regexp.MustCompile(`(?i)(\.(gz|bz2|zst|zstd))+$`)
 
@@ -66,8 +81,23 @@ func kindByName(name string) string {
 		return KindBooks
 	case ext == ".txt" || ext == ".text":
 		return KindText
+	case ext == ".jsonl", ext == ".ndjson", ext == ".json", ext == ".jsonlines":
+		return KindJSONL
+	case ext == ".parquet", ext == ".pq":
+		return KindParquet
+	case ext == ".arrow", ext == ".feather", ext == ".ipc":
+		return KindArrow
 	}
 	return ""
+}
+
+// isDataSetNote tells, by its name, a file that describes a data set beside it.
+func isDataSetNote(name string) bool {
+	switch strings.ToLower(name) {
+	case "dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json":
+		return true
+	}
+	return false
 }
 
 var gutenbergHead = regexp.MustCompile(`(?i)proje[ck]t gutenberg`)
@@ -76,6 +106,10 @@ var gutenbergHead = regexp.MustCompile(`(?i)proje[ck]t gutenberg`)
 func kindByContent(head []byte) string {
 	trimmed := bytes.TrimLeft(bytes.TrimPrefix(head, []byte("\xef\xbb\xbf")), " \t\r\n")
 	switch {
+	case bytes.HasPrefix(head, []byte("PAR1")):
+		return KindParquet
+	case columnar.IsArrow(head):
+		return KindArrow
 	case books.IsEPUB(head), bookName(archivedName(head)):
 		return KindBooks
 	case wiki.IsJSON(head), isTar(head) && wiki.IsJSON(head[tarHead:]):
@@ -84,6 +118,8 @@ func kindByContent(head []byte) string {
 		return KindWeb
 	case bytes.Contains(head[:min(len(head), 4096)], []byte("<mediawiki")) || bytes.HasPrefix(trimmed, []byte("<page>")):
 		return KindWiki
+	case records.IsJSON(head):
+		return KindJSONL
 	case bytes.HasPrefix(trimmed, []byte("<")), bytes.HasPrefix(trimmed, []byte("{")), bytes.HasPrefix(trimmed, []byte("filedesc://")):
 		return ""
 	case gutenbergHead.Match(head) && looksLikeText(head):
@@ -113,25 +149,27 @@ func looksLikeText(head []byte) bool {
 
 // sniff tells a file's kind from its content, and where that cannot be read or
 // says nothing, from its name.
-func sniff(path string) (kind string, binary bool, err error) {
-	f, err := os.Open(path)
+func (p *places) sniff(ctx context.Context, in *input) (kind string, binary bool, err error) {
+	byName := kindByName(in.name)
+	f, err := p.open(ctx, in)
 	if err != nil {
 		return "", false, err
 	}
-	defer f.Close()
-	r, err := decompress(f, 1, nil)
+	defer f.close()
+	r, err := decompress(f.from(0), 1, nil)
 	if err != nil {
-		return kindByName(path), false, nil // reading it will tell
+		if isFar(err) {
+			return "", false, err
+		}
+		return byName, false, nil // reading it will tell
 	}
 	defer r.Close()
 	head := make([]byte, sniffBytes)
 	n, err := io.ReadFull(r, head)
 	head = head[:n]
-	var pathErr *os.PathError
-	if errors.As(err, &pathErr) {
+	if isInput(err) {
 		return "", false, err
 	}
-	byName := kindByName(path)
 	if n == 0 {
 		return byName, false, nil // empty, or damaged from its first byte: reading it will tell
 	}
@@ -153,42 +191,15 @@ var errNothingNamed = fmt.Errorf("%w: no file or directory was named", ErrNoInpu
 // walked in the order of their names. Files of a directory that are no input are
 // listed as ignored, with the cause. With a guessed kind, those of other kinds
 // are.
-func expand(names []string, kind string, guessed bool) ([]*input, error) {
+func (p *places) expand(ctx context.Context, names []string, kind string, guessed bool) ([]*input, error) {
 	if len(names) == 0 {
 		return nil, errNothingNamed
 	}
 	var all []*input
 	for _, name := range names {
-		info, err := os.Stat(name)
-		if err != nil {
-			return nil, fmt.Errorf("input: %w", err)
-		}
-		if !info.IsDir() {
-			if !info.Mode().IsRegular() {
-				return nil, fmt.Errorf("input %s: neither a file nor a directory", name)
-			}
-			in := &input{path: name, name: filepath.Base(name), size: info.Size(), kind: kind}
-			if kind == "" {
-				if in.kind, _, err = sniff(name); err != nil {
-					return nil, fmt.Errorf("input: %w", err)
-				}
-				if in.kind == "" {
-					return nil, fmt.Errorf("input %s: cannot tell what it is; name its kind, one of %s", name, strings.Join(Kinds(), ", "))
-				}
-			}
-			all = append(all, in)
-			continue
-		}
-		found, err := walk(name, kind, guessed)
+		found, err := p.list(ctx, name, kind, guessed)
 		if err != nil {
 			return nil, err
-		}
-		if !slices.ContainsFunc(found, func(in *input) bool { return in.ignored == "" }) {
-			detail := "is empty"
-			if len(found) > 0 {
-				detail = fmt.Sprintf("holds %d files and none that can be ingested, such as %s (%s)", len(found), found[0].name, found[0].ignored)
-			}
-			return nil, fmt.Errorf("%w: directory %s %s", ErrNoInput, name, detail)
 		}
 		all = append(all, found...)
 	}
@@ -206,7 +217,7 @@ func expand(names []string, kind string, guessed bool) ([]*input, error) {
 }
 
 // walk lists the files under a directory.
-func walk(root, kind string, guessed bool) ([]*input, error) {
+func (p *places) walk(ctx context.Context, root, kind string, guessed bool) ([]*input, error) {
 	var found []*input
 	// A directory that was named is entered though it be a link; links found below
 	// it are not, so that no walk is endless or leaves what was named.
@@ -215,6 +226,9 @@ func walk(root, kind string, guessed bool) ([]*input, error) {
 		return nil, fmt.Errorf("input: %w", err)
 	}
 	err = filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
 		rel, relErr := filepath.Rel(root, path)
 		if relErr != nil {
 			rel = path
@@ -248,27 +262,9 @@ func walk(root, kind string, guessed bool) ([]*input, error) {
 			in.ignored, in.detail = causeOtherFile, "a link to a directory, which is not followed; name it as an input"
 		case !info.Mode().IsRegular():
 			in.ignored, in.detail = causeOtherFile, "not a regular file"
-		case isDumpIndex(path):
-			in.ignored, in.detail = causeOtherFile, "the index of a multistream dump, which is not needed"
 		default:
 			in.size = info.Size()
-			sniffed, binary, err := sniff(path)
-			if sniffed == KindText && kind != KindText {
-				sniffed, in.plain = KindBooks, true // a directory of texts is a shelf of books
-				if kindByName(path) != KindText && (kind == "" || guessed) {
-					sniffed = ""
-				}
-			}
-			switch {
-			case err != nil:
-				in.ignored, in.detail = causeUnreadable, err.Error()
-			case binary, kind == "" && sniffed == "":
-				in.ignored, in.detail = causeOtherFile, "its content is of no known kind"
-			case guessed && sniffed != kind:
-				in.ignored, in.detail = causeOtherFile, "it is of kind "+cmp.Or(sniffed, "unknown")
-			case kind == "":
-				in.kind = sniffed
-			}
+			p.consider(ctx, in, d.Name(), kind, guessed)
 		}
 		return nil
 	})
@@ -278,15 +274,50 @@ func walk(root, kind string, guessed bool) ([]*input, error) {
 	return found, err
 }
 
-// ignoreNotes ignores the plain texts of a directory that holds dumps or archives
-// as well: they are notes on those.
+// consider tells the kind of a file of a directory, or why it is no input.
+func (p *places) consider(ctx context.Context, in *input, base, kind string, guessed bool) {
+	switch {
+	case strings.HasPrefix(base, "."):
+		in.ignored = causeHidden
+		return
+	case isDumpIndex(base):
+		in.ignored, in.detail = causeOtherFile, "the index of a multistream dump, which is not needed"
+		return
+	case isDataSetNote(base):
+		in.ignored, in.detail = causeOtherFile, "it describes the data set beside it"
+		return
+	}
+	sniffed, binary, err := kindByName(base), false, error(nil)
+	if in.far == nil || sniffed == "" {
+		sniffed, binary, err = p.sniff(ctx, in)
+	}
+	if sniffed == KindText && kind != KindText {
+		sniffed, in.plain = KindBooks, true // a directory of texts is a shelf of books
+		if kindByName(base) != KindText && (kind == "" || guessed) {
+			sniffed = ""
+		}
+	}
+	switch {
+	case err != nil:
+		in.ignored, in.detail = causeUnreadable, err.Error()
+	case binary, kind == "" && sniffed == "":
+		in.ignored, in.detail = causeOtherFile, "its content is of no known kind"
+	case guessed && sniffed != kind:
+		in.ignored, in.detail = causeOtherFile, "it is of kind "+cmp.Or(sniffed, "unknown")
+	case kind == "":
+		in.kind = sniffed
+	}
+}
+
+// ignoreNotes ignores the plain texts of a directory that holds dumps, archives or
+// tables as well: they are notes on those.
 func ignoreNotes(found []*input) {
-	if !slices.ContainsFunc(found, func(in *input) bool { return in.kind == KindWiki || in.kind == KindWeb }) {
+	if !slices.ContainsFunc(found, func(in *input) bool { return in.ignored == "" && in.kind != KindBooks && in.kind != KindText }) {
 		return
 	}
 	for _, in := range found {
 		if in.plain && in.ignored == "" && !strings.Contains(in.name, "/") {
-			in.kind, in.ignored, in.detail = "", causeOtherFile, "a plain text beside dumps or archives"
+			in.kind, in.ignored, in.detail = "", causeOtherFile, "a plain text beside dumps, archives or tables"
 		}
 	}
 }
@@ -294,7 +325,7 @@ func ignoreNotes(found []*input) {
 // Split divides a configuration without a kind into one for each kind among its
 // inputs, in the order of Kinds, each with its kind and, where none is named, its
 // source name. A configuration with a kind is returned with its source name.
-func Split(cfg Config) ([]Config, error) {
+func Split(ctx context.Context, cfg Config) ([]Config, error) {
 	if cfg.Kind != "" {
 		if cfg.Source == "" {
 			cfg.Source = cfg.Kind
@@ -309,8 +340,9 @@ func Split(cfg Config) ([]Config, error) {
 		log = slog.Default()
 	}
 	byKind := map[string][]string{}
+	where := cfg.places()
 	for _, name := range cfg.Inputs {
-		all, err := expand([]string{name}, "", false)
+		all, err := where.expand(ctx, []string{name}, "", false)
 		if err != nil {
 			return nil, err
 		}
@@ -320,13 +352,16 @@ func Split(cfg Config) ([]Config, error) {
 			continue
 		}
 		// Sub-directories of one kind keep the provenance short.
+		if remote.IsRemote(name) || isPattern(name) {
+			return nil, fmt.Errorf("input %s: holds inputs of several kinds (%s); name each of them", remote.Redact(name), strings.Join(kinds, ", "))
+		}
 		entries, err := os.ReadDir(name)
 		if err != nil {
 			return nil, fmt.Errorf("input: %w", err)
 		}
 		for _, e := range entries {
 			path := filepath.Join(name, e.Name())
-			inner, err := expand([]string{path}, "", false)
+			inner, err := where.expand(ctx, []string{path}, "", false)
 			if err != nil {
 				log.Warn("nothing in a directory's entry can be ingested", "path", path, "error", err)
 				continue

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path"
 	"strings"
 
@@ -64,12 +63,15 @@ func bookName(name string) bool {
 // name them and for nothing else, so that none leads out of anywhere. Each is
 // bounded as a file would be.
 func (r *run) entries(ctx context.Context, in *input, give func(entry) error) error {
-	f, err := os.Open(in.path)
+	f, err := r.places.open(ctx, in)
 	if err != nil {
+		if isFar(err) {
+			return err
+		}
 		return give(entry{bad: item{cause: causeUnreadable, detail: err.Error()}})
 	}
-	defer f.Close()
-	content, err := decompress(&metered{ctx, f, r.cfg.Meter}, 1, nil)
+	defer f.close()
+	content, err := decompress(&metered{ctx, f.from(0), r.cfg.Meter}, 1, nil)
 	if err != nil {
 		return give(entry{bad: item{cause: causeDamaged, detail: err.Error()}})
 	}
@@ -141,7 +143,7 @@ func (r *run) member(ctx context.Context, name string, depth int, open func() (i
 	if !bookName(name) && !inner {
 		return give(entry{name: name, bad: item{cause: causeOtherFile, detail: name, quiet: true}})
 	}
-	data, err := r.unpack(open)
+	data, err := r.unfold(open)
 	switch {
 	case errors.Is(err, errTooLarge):
 		return give(entry{name: name, bad: item{cause: causeTooLarge, detail: name + ": " + err.Error()}})
@@ -159,8 +161,8 @@ func (r *run) member(ctx context.Context, name string, depth int, open func() (i
 
 var errTooLarge = errors.New("it unpacks to more than the limit")
 
-// unpack reads a file of an archive, which may itself be packed.
-func (r *run) unpack(open func() (io.ReadCloser, error)) ([]byte, error) {
+// unfold reads a file of an archive, which may itself be packed.
+func (r *run) unfold(open func() (io.ReadCloser, error)) ([]byte, error) {
 	f, err := open()
 	if err != nil {
 		return nil, err

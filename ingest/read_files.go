@@ -31,12 +31,13 @@ func readFiles(ctx context.Context, r *run, first int) error {
 	type result struct {
 		index int
 		item  item
+		err   error // after which the run cannot go on
 	}
 	return ordered(ctx, r.cfg.Jobs, underway,
 		func(ctx context.Context, give func(job, int64) error) error {
 			for i := first; i < len(r.inputs); i++ {
 				var err error
-				if in := r.inputs[i]; r.cfg.Kind == KindBooks && in.isArchive() {
+				if in := r.inputs[i]; r.cfg.Kind == KindBooks && r.isArchive(ctx, in) {
 					number := int64(0)
 					err = r.entries(ctx, in, func(e entry) error {
 						e.bad.record = number
@@ -62,7 +63,7 @@ func readFiles(ctx context.Context, r *run, first int) error {
 			if j.entry != nil {
 				if res.item = j.entry.bad; res.item.cause == "" {
 					record := res.item.record
-					res.item = r.book("", j.entry.name, j.entry.data)
+					res.item = r.book(nil, j.entry.name, j.entry.data)
 					res.item.record = record
 				}
 				return res
@@ -74,10 +75,12 @@ func readFiles(ctx context.Context, r *run, first int) error {
 			}
 			data, cause, err := r.readFile(ctx, in)
 			switch {
+			case isFar(err):
+				res.err = fmt.Errorf("reading %s: %w", in.where(), err)
 			case err != nil:
 				res.item = item{cause: cause, detail: err.Error()}
 			case r.cfg.Kind == KindBooks:
-				res.item = r.book(in.path, in.name, data)
+				res.item = r.book(in, in.name, data)
 			default:
 				res.item = textItem(in.name, data)
 			}
@@ -87,19 +90,22 @@ func readFiles(ctx context.Context, r *run, first int) error {
 			if err := ctx.Err(); err != nil {
 				return err // what was read may be cut short by it
 			}
+			if res.err != nil {
+				return res.err
+			}
 			return r.take(res.index, res.item)
 		},
 	)
 }
 
 // isArchive tells an archive of files by its head.
-func (in *input) isArchive() bool {
-	f, err := os.Open(in.path)
+func (r *run) isArchive(ctx context.Context, in *input) bool {
+	f, err := r.places.open(ctx, in)
 	if err != nil {
 		return false // reading it will tell
 	}
-	defer f.Close()
-	content, err := decompress(f, 1, nil)
+	defer f.close()
+	content, err := decompress(f.from(0), 1, nil)
 	if err != nil {
 		return false
 	}
@@ -112,7 +118,7 @@ func (in *input) isArchive() bool {
 // costOf estimates how many bytes the content of an input has.
 func (r *run) costOf(in *input) int64 {
 	size := in.size
-	if suffixes.MatchString(in.path) {
+	if suffixes.MatchString(in.name) {
 		size *= 4
 	}
 	return min(size, r.cfg.MaxRecordBytes)
@@ -121,12 +127,12 @@ func (r *run) costOf(in *input) int64 {
 // readFile reads the whole of an input's content. When that cannot be done it
 // returns the cause.
 func (r *run) readFile(ctx context.Context, in *input) (data []byte, cause string, err error) {
-	f, err := os.Open(in.path)
+	f, err := r.places.open(ctx, in)
 	if err != nil {
 		return nil, causeUnreadable, err
 	}
-	defer f.Close()
-	content, err := decompress(&metered{ctx, f, r.cfg.Meter}, 1, nil)
+	defer f.close()
+	content, err := decompress(&metered{ctx, f.from(0), r.cfg.Meter}, 1, nil)
 	if err != nil {
 		return nil, causeDamaged, err
 	}
@@ -135,6 +141,8 @@ func (r *run) readFile(ctx context.Context, in *input) (data []byte, cause strin
 	buf.Grow(int(min(in.size, r.cfg.MaxRecordBytes)) + bytes.MinRead)
 	n, err := io.Copy(&buf, io.LimitReader(content, r.cfg.MaxRecordBytes+1))
 	switch {
+	case isFar(err):
+		return nil, "", err
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return nil, causeTruncated, fmt.Errorf("after %d bytes: %w", n, err)
 	case err != nil && isInput(err):
@@ -149,7 +157,7 @@ func (r *run) readFile(ctx context.Context, in *input) (data []byte, cause strin
 
 // book reads a book in plain text, HTML or EPUB. What the catalogue of Project
 // Gutenberg says of it, in a file beside it, counts for more than its header.
-func (r *run) book(path, name string, data []byte) item {
+func (r *run) book(in *input, name string, data []byte) item {
 	var b books.Book
 	switch {
 	case books.IsEPUB(data) || strings.EqualFold(filepath.Ext(suffixes.ReplaceAllString(name, "")), ".epub"):
@@ -173,7 +181,7 @@ func (r *run) book(path, name string, data []byte) item {
 	default:
 		b = books.ParseText(data)
 	}
-	if m := catalogued(path); m != nil {
+	if m := catalogued(in); m != nil {
 		b.Title, b.Author = cmp.Or(m.Title, b.Title), cmp.Or(m.Author, b.Author)
 		b.Language = cmp.Or(shortLanguage(m.Language), b.Language)
 	}
@@ -185,9 +193,13 @@ const maxCatalogue = 1 << 20
 
 // catalogued reads the entry of Project Gutenberg's catalogue that lies beside a
 // book, as "pg1342.rdf" beside "1342-0.txt", or nil.
-func catalogued(path string) *books.Metadata {
+func catalogued(in *input) *books.Metadata {
+	if in == nil || in.far != nil || in.shown != "" {
+		return nil
+	}
+	path := in.path
 	number := gutenbergNumber.FindString(filepath.Base(path))
-	if path == "" || number == "" {
+	if number == "" {
 		return nil
 	}
 	for _, name := range [...]string{"pg" + number + ".rdf", number + ".rdf"} {

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net/url"
-	"os"
 	"strings"
 
 	"github.com/tributary-ml/tributary/ingest/warc"
@@ -26,12 +25,30 @@ func readWeb(ctx context.Context, r *run, first int) error {
 
 func (r *run) readArchive(ctx context.Context, i int) error {
 	in := r.inputs[i]
-	f, err := os.Open(in.path)
+	f, err := r.places.open(ctx, in)
+	if isFar(err) {
+		return fmt.Errorf("reading %s: %w", in.where(), err)
+	}
 	if err != nil {
 		return r.take(i, item{cause: causeUnreadable, detail: err.Error()})
 	}
-	defer f.Close()
-	archive, err := warc.NewReader(f, in.size, warc.Options{MaxBody: r.cfg.MaxRecordBytes})
+	defer f.close()
+	opts := warc.Options{MaxBody: r.cfg.MaxRecordBytes}
+	from := r.seekOf(i)
+	skip := int64(0) // items that an earlier run took and that are read again
+	if i == r.from.Input {
+		skip = r.from.Items
+	}
+	place := int64(0)
+	if from != nil {
+		opts.Offset, opts.Number = from.Offset, from.Record
+		skip, place = skip-from.Items, from.Offset
+		r.cfg.Meter.Add(place)
+	}
+	archive, err := warc.NewReader(f, f.size, opts)
+	if isFar(err) {
+		return fmt.Errorf("reading %s: %w", in.where(), err)
+	}
 	if err != nil {
 		return r.take(i, item{cause: causeOtherFile, detail: err.Error()})
 	}
@@ -40,12 +57,8 @@ func (r *run) readArchive(ctx context.Context, i int) error {
 	type job struct {
 		rec    *warc.Record
 		damage *warc.DamageError
+		seek   *seek
 	}
-	skip := int64(0) // items that an earlier run took
-	if i == r.from.Input {
-		skip = r.from.Items
-	}
-	var place int64
 	return ordered(ctx, r.cfg.Jobs, underway,
 		func(ctx context.Context, give func(job, int64) error) error {
 			for n := int64(0); ; n++ {
@@ -61,12 +74,16 @@ func (r *run) readArchive(ctx context.Context, i int) error {
 					return nil
 				case errors.As(err, &j.damage):
 				case err != nil:
-					return fmt.Errorf("reading %s: %w", in.path, err)
+					return fmt.Errorf("reading %s: %w", in.where(), err)
 				default:
 					j.rec = rec
 					cost = int64(len(rec.Body))
 					if n < skip {
 						rec.Body = nil
+					}
+					if rec.Offset > place {
+						// The first record of its part of the archive: reading can begin here.
+						j.seek = &seek{Record: rec.Number, Offset: rec.Offset}
 					}
 					r.cfg.Meter.Add(rec.Offset - place)
 					place = rec.Offset
@@ -86,7 +103,9 @@ func (r *run) readArchive(ctx context.Context, i int) error {
 					it = item{cause: causePanic, detail: fmt.Sprint(p), record: j.rec.Number, offset: j.rec.Offset}
 				}
 			}()
-			return webItem(j.rec, r.cfg.MaxRecordBytes)
+			it = webItem(j.rec, r.cfg.MaxRecordBytes)
+			it.seek = j.seek
+			return it
 		},
 		func(it item) error { return r.take(i, it) },
 	)

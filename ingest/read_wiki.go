@@ -1,20 +1,14 @@
 package ingest
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"sync"
 
-	"github.com/tributary-ml/tributary/ingest/bzip2"
 	"github.com/tributary-ml/tributary/ingest/wiki"
 )
-
-// maxBlockJobs bounds the goroutines that unpack bzip2, each of which holds about
-// 12 MB.
-const maxBlockJobs = 8
 
 // readWiki reads MediaWiki XML dumps.
 func readWiki(ctx context.Context, r *run, first int) error {
@@ -28,63 +22,78 @@ func readWiki(ctx context.Context, r *run, first int) error {
 
 func (r *run) readDump(ctx context.Context, i int) error {
 	in := r.inputs[i]
-	f, err := os.Open(in.path)
-	if err != nil {
-		return r.take(i, item{cause: causeUnreadable, detail: err.Error()})
+	from := r.seekOf(i)
+	u, err := r.unpack(ctx, in, from)
+	if isFar(err) {
+		return fmt.Errorf("reading %s: %w", in.where(), err)
 	}
-	defer f.Close()
-
-	// Damage is told of ahead of the pages around it; it is reported after them.
-	var mu sync.Mutex
-	var damages []item
-	content, err := decompress(&metered{ctx, f, r.cfg.Meter}, min(r.cfg.Jobs, maxBlockJobs), func(d *bzip2.DamageError) {
-		mu.Lock()
-		defer mu.Unlock()
-		damages = append(damages, item{damage: true, cause: causeDamaged, detail: d.Error(), offset: d.Offset, record: -1})
-	})
 	if err != nil {
-		return r.take(i, item{cause: causeDamaged, detail: err.Error()})
+		return r.take(i, item{cause: causeOf(err), detail: err.Error()})
 	}
-	defer content.Close()
+	defer u.close()
 
 	var last int64
 	var takeErr error
-	kept := &salvage{r: content}
+	kept := &salvage{r: u, n: u.base}
 	opts := wiki.Options{
 		Jobs: r.cfg.Jobs, MaxPageBytes: int(min(r.cfg.MaxRecordBytes, wiki.DefaultMaxPageBytes)), Extract: r.cfg.Wiki,
 	}
-	err = wiki.Pages(ctx, kept, opts, func(res *wiki.Result) error {
+	opts.Extract.ListDropped = true
+	content := bufio.NewReaderSize(kept, 4<<10)
+	seekable := true
+	if from != nil {
+		opts.Start = wiki.Start{Site: from.Site, Offset: u.base, Page: from.Offset, Record: from.Record}
+	} else {
+		head, _ := content.Peek(tarHead) // reading on will tell of errors
+		seekable = wiki.IsXML(head)
+	}
+	err = wiki.Pages(ctx, content, opts, func(res *wiki.Result) error {
 		last = res.Page.Record
-		takeErr = r.take(i, wikiItem(res))
+		it := wikiItem(res)
+		if seekable && res.Err == nil {
+			it.seek = &seek{Record: last, Offset: res.Page.Offset, Site: res.Site}
+			it.seek.Block, it.seek.Damage = u.before(res.Page.Offset)
+		}
+		takeErr = r.take(i, it)
 		return takeErr
 	})
+	var ends []item
 	switch {
 	case err == nil:
 	case takeErr != nil:
 		return takeErr
 	case ctx.Err() != nil:
-		return fmt.Errorf("reading %s: %w", in.path, ctx.Err())
+		return fmt.Errorf("reading %s: %w", in.where(), ctx.Err())
 	case errors.Is(err, wiki.ErrNotDump):
-		damages = append(damages, item{cause: causeOtherFile, detail: err.Error()})
+		ends = append(ends, item{cause: causeOtherFile, detail: err.Error()})
 	case errors.Is(err, wiki.ErrCut) && kept.err != nil:
 		// That the content ends is the outcome of this.
 	case errors.Is(err, wiki.ErrCut):
-		damages = append(damages, item{damage: true, cause: causeTruncated, detail: err.Error(), record: last})
+		ends = append(ends, item{damage: true, cause: causeTruncated, detail: err.Error(), record: last})
 	case isInput(err):
-		return fmt.Errorf("reading %s: %w", in.path, err)
+		return fmt.Errorf("reading %s: %w", in.where(), err)
 	default:
-		damages = append(damages, item{damage: true, cause: causeDamaged, detail: err.Error(), record: last})
+		ends = append(ends, item{damage: true, cause: causeDamaged, detail: err.Error(), record: last})
 	}
-	mu.Lock()
-	defer mu.Unlock()
+	return r.ends(i, u, kept, last, ends)
+}
+
+// ends tells, behind the records of an input, what is wrong with the whole of it:
+// damage is found ahead of the records around it.
+func (r *run) ends(i int, u *unpacked, kept *salvage, last int64, more []item) error {
+	var all []item
+	for _, d := range u.damages() {
+		all = append(all, d.item())
+	}
+	all = append(all, more...)
 	switch {
 	case errors.Is(kept.err, io.ErrUnexpectedEOF):
-		damages = append(damages, item{damage: true, cause: causeTruncated, detail: kept.err.Error(), offset: kept.n, record: last})
+		all = append(all, item{damage: true, cause: causeTruncated, detail: kept.err.Error(), offset: kept.n, record: last})
 	case kept.err != nil:
-		damages = append(damages, item{damage: true, cause: causeDamaged, detail: kept.err.Error(), offset: kept.n, record: last})
+		all = append(all, item{damage: true, cause: causeDamaged, detail: kept.err.Error(), offset: kept.n, record: last})
 	}
-	for _, d := range damages {
-		if err := r.take(i, d); err != nil {
+	for _, it := range all {
+		if err := r.take(i, it); err != nil {
 			return err
 		}
 	}
@@ -107,12 +116,6 @@ func (s *salvage) Read(p []byte) (int, error) {
 	}
 	s.err = err
 	return n, io.EOF
-}
-
-// isInput tells an error of the file system from one of what a file holds.
-func isInput(err error) bool {
-	var pathErr *os.PathError
-	return errors.As(err, &pathErr)
 }
 
 func wikiItem(res *wiki.Result) item {

@@ -31,6 +31,7 @@ const (
 	causeTooLarge   = "file too large"
 	causeTooLong    = "page too large"
 	causePanic      = "reader failed"
+	causeMoved      = "file changed while it was read"
 
 	repairUTF8     = "invalid bytes replaced by U+FFFD"
 	repairControls = "control characters left out"

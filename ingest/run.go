@@ -15,6 +15,8 @@ import (
 	"strings"
 
 	"github.com/tributary-ml/tributary/ingest/progress"
+	"github.com/tributary-ml/tributary/ingest/records"
+	"github.com/tributary-ml/tributary/ingest/remote"
 	"github.com/tributary-ml/tributary/ingest/store"
 	"github.com/tributary-ml/tributary/ingest/wiki"
 )
@@ -25,7 +27,8 @@ type Config struct {
 	// when empty.
 	Data   string
 	Source string
-	// Inputs are files and directories, which are walked in the order of names.
+	// Inputs are files, directories, which are walked in the order of names, patterns
+	// of file names, places that package remote can read, and "-".
 	Inputs []string
 	// Kind is one of Kinds; empty means to tell it from the inputs, which must
 	// then be of one kind (see Split).
@@ -38,13 +41,20 @@ type Config struct {
 	MaxRecordBytes int64
 	// Wiki says what text is made of wikitext.
 	Wiki wiki.ExtractOptions
+	// Fields says where texts lie in records of JSON, Parquet and Arrow.
+	Fields records.Fields
+	// Remote opens inputs that are far away; nil means a client of its own.
+	Remote *remote.Client
+	// Stdin is the file that the input "-" was spooled to (see Spool).
+	Stdin string
 	// Replace withdraws the documents that the source has.
 	Replace bool
 	Meter   *progress.Meter
 	Log     *slog.Logger
 
-	guessed bool              // the kind was told from the inputs
-	adjust  func(*partWriter) // for tests: smaller parts, failing disks
+	guessed bool                            // the kind was told from the inputs
+	adjust  func(*partWriter)               // for tests: smaller parts, failing disks
+	began   func(name string, offset int64) // for tests: where reading an input begins
 }
 
 // ErrChanged says that a source was ingested from other content, or with other
@@ -57,7 +67,7 @@ var ErrNoDocuments = errors.New("the inputs gave no document")
 
 const (
 	// ingestVersion changes when the same input gives other documents.
-	ingestVersion = 2
+	ingestVersion = 3
 	resumeName    = "resume.json"
 	// underway bounds the bytes of records that are being worked on.
 	underway = 32 << 20
@@ -71,7 +81,8 @@ type options struct {
 	Kind           string `json:"kind"`
 	MaxRecordBytes int64  `json:"max_record_bytes"`
 
-	Wiki wiki.ExtractOptions `json:"wiki,omitzero"`
+	Wiki   wiki.ExtractOptions `json:"wiki,omitzero"`
+	Fields records.Fields      `json:"fields,omitzero"`
 }
 
 // Run ingests the inputs into a source. New inputs are appended to what the
@@ -82,7 +93,7 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 	if cfg.Kind != "" && !slices.Contains(Kinds(), cfg.Kind) {
 		return nil, fmt.Errorf("kind %q: the kinds are %s", cfg.Kind, strings.Join(Kinds(), ", "))
 	}
-	split, err := Split(cfg)
+	split, err := Split(ctx, cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -108,9 +119,12 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 		cfg.MaxRecordBytes = 32 << 20
 	}
 	r := &run{
-		cfg:     cfg,
-		dir:     DocumentsDir(cfg.Data, cfg.Source),
-		options: options{Version: ingestVersion, Kind: cfg.Kind, MaxRecordBytes: cfg.MaxRecordBytes, Wiki: cfg.Wiki},
+		cfg:    cfg,
+		places: cfg.places(),
+		dir:    DocumentsDir(cfg.Data, cfg.Source),
+		options: options{
+			Version: ingestVersion, Kind: cfg.Kind, MaxRecordBytes: cfg.MaxRecordBytes, Wiki: cfg.Wiki, Fields: cfg.Fields,
+		},
 	}
 	report, err := r.run(ctx)
 	if err != nil {
@@ -122,6 +136,7 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 // run is one call of Run.
 type run struct {
 	cfg     Config
+	places  *places
 	dir     string
 	options options
 
@@ -141,13 +156,6 @@ type run struct {
 	at      position // of what is accounted for
 }
 
-// position is how far a run has come: that many items of an input are in parts
-// that are finished.
-type position struct {
-	Input int   `json:"input"`
-	Items int64 `json:"items"`
-}
-
 // resume is what a stopped run leaves for the next.
 type resume struct {
 	Key    string       `json:"key"`
@@ -158,7 +166,7 @@ type resume struct {
 }
 
 func (r *run) run(ctx context.Context) (*Report, error) {
-	all, err := expand(r.cfg.Inputs, r.cfg.Kind, r.cfg.guessed)
+	all, err := r.places.expand(ctx, r.cfg.Inputs, r.cfg.Kind, r.cfg.guessed)
 	if err != nil {
 		return nil, err
 	}
@@ -194,9 +202,9 @@ func (r *run) digest(ctx context.Context, all []*input) error {
 		if in.ignored != "" {
 			continue
 		}
-		digest, err := fileDigest(ctx, in.path, r.cfg.Meter)
+		digest, err := r.places.digest(ctx, in, r.cfg.Meter)
 		if err != nil {
-			return fmt.Errorf("reading input %s: %w", in.path, err)
+			return fmt.Errorf("reading input %s: %w", in.where(), err)
 		}
 		in.digest = digest
 	}
@@ -219,7 +227,7 @@ func (r *run) before() (*store.Manifest, error) {
 	if m.Format != documentsFormat || len(m.Config) == 0 || json.Unmarshal(m.Config, &old) != nil {
 		return nil, fmt.Errorf("%w: what %s holds was not ingested", ErrChanged, r.dir)
 	}
-	if old != r.options {
+	if store.Key(old) != store.Key(r.options) { // rules are told apart by what they say
 		return nil, fmt.Errorf("%w: with %+v, now %+v", ErrChanged, old, r.options)
 	}
 	return m, nil
@@ -242,7 +250,7 @@ func (r *run) compare(all []*input, m *store.Manifest) (*Report, error) {
 		case !have:
 			r.inputs = append(r.inputs, in)
 		case digest != in.digest:
-			return nil, fmt.Errorf("%w: input %s is not the %s that the source has", ErrChanged, in.path, in.name)
+			return nil, fmt.Errorf("%w: input %s is not the %s that the source has", ErrChanged, in.where(), in.name)
 		}
 	}
 	if m == nil {
@@ -358,97 +366,6 @@ func (r *run) save() error {
 	})
 }
 
-// item is what became of one record.
-type item struct {
-	doc *Document
-	key string // of the record in its file, for the id
-	// cause says why there is no document; damage, that it is no record at all but
-	// a damaged part of the file; quiet, that nothing is wrong with it.
-	cause, detail  string
-	damage, quiet  bool
-	record, offset int64
-	encoding       string
-	repairs        []Count
-	left           []Count // what was left out of the text on purpose
-}
-
-// maxLogged bounds the warnings about one cause.
-const maxLogged = 10
-
-// take puts an item of input i in line to be annotated and written. Items of an
-// input come in an order that is the same in every run.
-func (r *run) take(i int, it item) error {
-	if i != r.current {
-		r.current, r.seen = i, 0
-	}
-	r.seen++
-	if i < r.from.Input || i == r.from.Input && r.seen <= r.from.Items {
-		return nil
-	}
-	return r.line.add(&pending{at: position{Input: i, Items: r.seen}, item: it})
-}
-
-// account counts an item and writes its document.
-func (r *run) account(p *pending) error {
-	r.at = p.at
-	i, it := p.at.Input, p.item
-	in := r.inputs[i]
-	counts := &r.report.Inputs[r.base+i].Counts
-	place := &Place{File: in.name, Record: it.record, Offset: it.offset, Detail: it.detail}
-	if it.doc != nil {
-		place.Detail = it.doc.Title
-	}
-	for _, rep := range it.repairs {
-		if rep.Count > 0 {
-			tally(&counts.Repairs, rep.Name, rep.Count, place)
-		}
-	}
-	for _, left := range it.left {
-		if left.Count > 0 && it.doc != nil {
-			tally(&counts.LeftOut, left.Name, left.Count, nil)
-		}
-	}
-	if it.encoding != "" && it.doc != nil {
-		tally(&counts.Encodings, it.encoding, 1, nil)
-	}
-	if it.damage {
-		tally(&counts.Damage, it.cause, 1, place)
-		r.warn("a part of a file is damaged", it, in)
-		return nil
-	}
-	counts.Records++
-	if it.doc == nil {
-		counts.Skipped++
-		tally(&counts.Skips, it.cause, 1, place)
-		if !it.quiet {
-			r.warn("a record was skipped", it, in)
-		}
-		return nil
-	}
-	d := it.doc
-	d.Source, d.File, d.Offset, d.Record = r.cfg.Source, in.name, it.offset, it.record
-	d.ID = NewID(d.Source, d.File, it.key)
-	counts.Documents++
-	counts.Bytes += int64(len(d.Text))
-	counts.Chars += d.Chars
-	counts.Words += d.Words
-	if d.Language != "" {
-		tally(&counts.Languages, d.Language, 1, nil)
-	}
-	return r.parts.add(d)
-}
-
-func (r *run) warn(what string, it item, in *input) {
-	r.logged[it.cause]++
-	if n := r.logged[it.cause]; n > maxLogged {
-		if n == maxLogged+1 {
-			r.cfg.Log.Warn("more of the same is counted in the report", "cause", it.cause)
-		}
-		return
-	}
-	r.cfg.Log.Warn(what, "cause", it.cause, "file", in.path, "record", it.record, "offset", it.offset, "detail", it.detail)
-}
-
 // read reads the inputs that are left to read.
 func (r *run) read(ctx context.Context) error {
 	var total, base int64
@@ -471,10 +388,13 @@ func (r *run) read(ctx context.Context) error {
 // on and takes their items.
 func readers() map[string]func(ctx context.Context, r *run, first int) error {
 	return map[string]func(ctx context.Context, r *run, first int) error{
-		KindBooks: readFiles,
-		KindText:  readFiles,
-		KindWeb:   readWeb,
-		KindWiki:  readWiki,
+		KindBooks:   readFiles,
+		KindText:    readFiles,
+		KindWeb:     readWeb,
+		KindWiki:    readWiki,
+		KindJSONL:   readRecords,
+		KindParquet: readRecords,
+		KindArrow:   readRecords,
 	}
 }
 
@@ -482,6 +402,12 @@ func readers() map[string]func(ctx context.Context, r *run, first int) error {
 func (r *run) finish(before *store.Manifest) (*Report, error) {
 	if err := r.parts.finish(); err != nil {
 		return nil, err
+	}
+	for i, in := range r.inputs {
+		if err := in.unchanged(); err != nil {
+			tally(&r.report.Inputs[r.base+i].Damage, causeMoved, 1, &Place{File: in.name, Detail: err.Error()})
+			r.cfg.Log.Warn("an input changed while it was read", "file", in.where(), "error", err)
+		}
 	}
 	r.report.sum()
 	if err := writeJSON(filepath.Join(r.dir, ReportName), r.report); err != nil {

@@ -157,7 +157,7 @@ func TestAllKindsFromTheirNamesAndContents(t *testing.T) {
 		"crawl.gz":     append(gzipped(t, wet(0, "Erste Seite.")), gzipped(t, wet(1, "Zweite\xff Seite."))...),
 	})
 	data := t.TempDir()
-	split, err := ingest.Split(ingest.Config{Data: data, Inputs: []string{raw}, Log: quiet})
+	split, err := ingest.Split(context.Background(), ingest.Config{Data: data, Inputs: []string{raw}, Log: quiet})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/tributary-ml/tributary/dedup"
 	"github.com/tributary-ml/tributary/ingest"
 	"github.com/tributary-ml/tributary/ingest/names"
+	"github.com/tributary-ml/tributary/ingest/records"
 	"github.com/tributary-ml/tributary/masking"
 	"github.com/tributary-ml/tributary/mixer"
 	"github.com/tributary-ml/tributary/tokenize"
@@ -64,6 +65,22 @@ type SourceConfig struct {
 type IngestConfig struct {
 	Kind string   `yaml:"kind"`
 	From []string `yaml:"from"`
+	// Where texts lie in records of JSON, Parquet and Arrow, as the flags of corpus
+	// ingest have it.
+	TextField     []string `yaml:"text_field"`
+	IDField       string   `yaml:"id_field"`
+	TitleField    string   `yaml:"title_field"`
+	AuthorField   string   `yaml:"author_field"`
+	URLField      string   `yaml:"url_field"`
+	DateField     string   `yaml:"date_field"`
+	LanguageField string   `yaml:"language_field"`
+}
+
+// fields returns the map of fields.
+func (c *IngestConfig) fields() records.Fields {
+	return records.Fields{
+		Text: c.TextField, ID: c.IDField, Title: c.TitleField, Author: c.AuthorField, URL: c.URLField, Date: c.DateField, Language: c.LanguageField,
+	}
 }
 
 // DedupConfig names the rules that are run over all sources.

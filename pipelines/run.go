@@ -75,7 +75,7 @@ type stage struct {
 	config any
 	// outside returns the digests of what it reads that no stage made; nil means
 	// nothing.
-	outside func() (map[string]string, error)
+	outside func(context.Context) (map[string]string, error)
 	// outputs returns the digests of what it made. An error means that it is not
 	// there.
 	outputs func() (map[string]string, error)
@@ -165,7 +165,7 @@ func step(ctx context.Context, cfg *Config, opts Options, s stage, pending map[s
 	var outside map[string]string
 	if s.outside != nil && wait < 0 {
 		var err error
-		if outside, err = s.outside(); err != nil {
+		if outside, err = s.outside(ctx); err != nil {
 			if !opts.Plan {
 				return r, err
 			}

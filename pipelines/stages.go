@@ -8,9 +8,12 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
+	"time"
 
 	"github.com/tributary-ml/tributary/dedup"
 	"github.com/tributary-ml/tributary/ingest"
+	"github.com/tributary-ml/tributary/ingest/remote"
 	"github.com/tributary-ml/tributary/ingest/sample"
 	"github.com/tributary-ml/tributary/ingest/store"
 	"github.com/tributary-ml/tributary/shards"
@@ -102,9 +105,21 @@ func sampleStage(cfg *Config, opts Options) stage {
 // expand returns the files and folders that patterns name, and for each file
 // below them its size and time of change. Reading every byte of a dump to see
 // whether it changed would cost as much as ingesting it.
-func expand(patterns []string) (inputs []string, state map[string]string, err error) {
+func expand(ctx context.Context, patterns []string) (inputs []string, state map[string]string, err error) {
 	state = map[string]string{}
+	client := remote.New(remote.Options{})
 	for _, pattern := range patterns {
+		if remote.IsRemote(pattern) {
+			infos, err := far(ctx, client, pattern)
+			if err != nil {
+				return nil, nil, err
+			}
+			inputs = append(inputs, pattern)
+			for _, info := range infos {
+				state[remote.Redact(info.Location)] = fmt.Sprintf("%d bytes, version %s of %s", info.Size, info.Version, info.Modified.UTC().Format(time.RFC3339Nano))
+			}
+			continue
+		}
 		matches, err := filepath.Glob(pattern)
 		if err != nil {
 			return nil, nil, fmt.Errorf("%q is no pattern of file names: %w", pattern, err)
@@ -133,12 +148,24 @@ func expand(patterns []string) (inputs []string, state map[string]string, err er
 	return inputs, state, nil
 }
 
+// far lists the files that a place far away stands for.
+func far(ctx context.Context, client *remote.Client, pattern string) ([]remote.Info, error) {
+	if strings.HasSuffix(pattern, "/") {
+		return client.List(ctx, pattern, 0)
+	}
+	infos, err := client.Glob(ctx, pattern)
+	if errors.Is(err, fs.ErrNotExist) && !strings.HasPrefix(pattern, "http") {
+		return client.List(ctx, pattern+"/", 0)
+	}
+	return infos, err
+}
+
 func ingestStage(cfg *Config, opts Options, source SourceConfig) stage {
 	s := stage{
 		name:   "ingest " + source.Name,
 		config: source,
-		outside: func() (map[string]string, error) {
-			_, state, err := expand(source.Ingest.From)
+		outside: func(ctx context.Context) (map[string]string, error) {
+			_, state, err := expand(ctx, source.Ingest.From)
 			return state, err
 		},
 		outputs: func() (map[string]string, error) {
@@ -150,7 +177,7 @@ func ingestStage(cfg *Config, opts Options, source SourceConfig) stage {
 		s.inputs = []string{"sample"}
 	}
 	s.run = func(ctx context.Context, before *record) (any, []string, error) {
-		inputs, state, err := expand(source.Ingest.From)
+		inputs, state, err := expand(ctx, source.Ingest.From)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -162,8 +189,8 @@ func ingestStage(cfg *Config, opts Options, source SourceConfig) stage {
 				replace = replace || state[path] != was
 			}
 		}
-		parts, err := ingest.Split(ingest.Config{
-			Data: cfg.Data, Source: source.Name, Kind: source.Ingest.Kind, Inputs: inputs,
+		parts, err := ingest.Split(ctx, ingest.Config{
+			Data: cfg.Data, Source: source.Name, Kind: source.Ingest.Kind, Inputs: inputs, Fields: source.Ingest.fields(),
 			Jobs: opts.Jobs, Replace: replace, Meter: opts.Meter, Log: opts.Log,
 		})
 		if err != nil {

@@ -379,7 +379,7 @@ func trainStage(cfg *Config, opts Options) stage {
 		inputs: []string{"shards"},
 		config: []any{keyed, cfg.Runs},
 		// Marks are read when shards are opened, so new marks are new data.
-		outside: func() (map[string]string, error) {
+		outside: func(context.Context) (map[string]string, error) {
 			return cfg.eachSource(func(source string) (string, error) { return dedup.MarksKey(cfg.Data, source) })
 		},
 		outputs: func() (map[string]string, error) {

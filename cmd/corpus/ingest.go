@@ -21,13 +21,17 @@ func ingestCommand(env *cli.Env) *cobra.Command {
 		Use:   "ingest INPUT...",
 		Short: "turn dumps into documents",
 		Long: `Ingest reads files and folders and lays their documents down under the data root,
-each with where it came from. Kind and source name are guessed from the inputs
-when they are not given. Inputs that a source has already are left alone, new
+each with where it came from. An input is a file, a folder, a pattern of file names
+in quotes, an s3://, gs:// or https:// address, or - for standard input, which is
+copied to a file under the data root meanwhile. Kind and source name are guessed
+from the inputs when they are not given. Inputs that a source has already are left alone, new
 ones are appended; a run that was stopped goes on where it was. A record that
 cannot be read is counted, with its place and cause.`,
 		Example: `  corpus ingest sample/wiki.xml.bz2 sample/books sample/crawl.warc.wet.gz
-  corpus ingest dumps/enwiki-latest-pages-articles.xml.bz2 --source enwiki --kind wiki`,
-		Args: cli.Args(1, -1, "an input: a file or a folder"),
+  corpus ingest dumps/enwiki-latest-pages-articles.xml.bz2 --source enwiki --kind wiki
+  corpus ingest 's3://bucket/fineweb/*.parquet' --source fineweb --text-field text --id-field id
+  zcat pages.jsonl.gz | corpus ingest - --source pages --text-field body.text`,
+		Args: cli.Args(1, -1, "an input: a file, a folder, a pattern, an address, or - for standard input"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if kinds := ingest.Kinds(); cfg.Kind != "" && !slices.Contains(kinds, cfg.Kind) {
 				if near := names.Nearest(cfg.Kind, kinds); near != "" {
@@ -47,7 +51,15 @@ cannot be read is counted, with its place and cause.`,
 			defer stop()
 			cfg.Data, cfg.Inputs, cfg.Jobs, cfg.MaxRecordBytes = env.Data, args, env.Jobs, int64(largest)
 			cfg.Meter, cfg.Log = meter, env.Log()
-			parts, err := ingest.Split(cfg)
+			if slices.Contains(args, ingest.StandardInput) {
+				spooled, remove, err := ingest.Spool(cmd.Context(), env.Data, cmd.InOrStdin())
+				if err != nil {
+					return err
+				}
+				defer remove()
+				cfg.Stdin = spooled
+			}
+			parts, err := ingest.Split(cmd.Context(), cfg)
 			if err != nil {
 				return err
 			}
@@ -68,6 +80,7 @@ cannot be read is counted, with its place and cause.`,
 	f.StringVar(&cfg.Kind, "kind", "", "kind of the inputs: "+strings.Join(ingest.Kinds(), ", ")+" (default: guessed)")
 	f.BoolVar(&cfg.Replace, "replace", false, "withdraw the documents that the source has")
 	f.Var(&largest, "max-record", "skip records longer than this")
+	fieldFlags(cmd, &cfg.Fields)
 	wikiRules = wikiFlags(cmd, &cfg.Wiki)
 	return cmd
 }

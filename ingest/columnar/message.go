@@ -26,8 +26,9 @@ const (
 // against the bytes that are there (the Arrow columnar format, "Encapsulated
 // message format").
 type messages struct {
-	r    io.Reader
-	last *ipc.Message
+	r     io.Reader
+	limit int64 // of a body; 0 means maxBody
+	last  *ipc.Message
 }
 
 func (m *messages) Retain() {}
@@ -61,7 +62,11 @@ func (m *messages) Message() (*ipc.Message, error) {
 	if c.err != nil {
 		return nil, fmt.Errorf("a message's metadata: %w", c.err)
 	}
-	body, err := m.bytes(length, maxBody)
+	limit := int64(maxBody)
+	if m.limit > 0 {
+		limit = m.limit
+	}
+	body, err := m.bytes(length, limit)
 	if err != nil {
 		return nil, fmt.Errorf("a message's body: %w", err)
 	}

@@ -297,3 +297,10 @@ func (j *jsonPage) result(known *sites, header json.RawMessage, offset int64, op
 	}
 	return res
 }
+
+// IsXML reports whether head begins a dump in XML that is in UTF-8: one that reading
+// can go on inside (see Start).
+func IsXML(head []byte) bool {
+	head = bytes.TrimLeft(head, " \t\r\n")
+	return len(head) > 1 && head[0] == '<' && head[1] != 0
+}
