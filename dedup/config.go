@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math"
 	"path/filepath"
 	"runtime"
@@ -86,6 +87,11 @@ type SourceReport struct {
 	MarkedBytes int64 `json:"marked_bytes"`
 	// KeptIn counts the marks by the source of the document that stays.
 	KeptIn []SourceCount `json:"kept_in"`
+	// LeftOut and Reasons are what a rule over signals found: the documents that it is
+	// against as a whole, and how often it was for which reason. A document counts for
+	// each of its reasons.
+	LeftOut int64         `json:"left_out,omitempty"`
+	Reasons []ReasonCount `json:"reasons,omitempty"`
 }
 
 // SourceCount is a count for one source.
@@ -232,6 +238,7 @@ type ruleRun struct {
 	config json.RawMessage
 	marks  *extsort.Sorter
 	report *Report
+	judged bool // by Judge
 }
 
 // ruleKey returns the configuration of a rule as it is recorded, and its hash.
@@ -270,7 +277,7 @@ func (c *Config) beginRule(rule string, options any) (*ruleRun, *Report, error) 
 	if run.marks, err = extsort.New(filepath.Join(c.spillDir(rule), "marks"), c.MemoryBytes/4); err != nil {
 		return nil, nil, err
 	}
-	c.Meter.Begin("finding duplicates: "+rule, "documents", documents, 0)
+	c.Meter.Begin("running rule "+rule, "documents", documents, 0)
 	return run, nil, nil
 }
 
@@ -282,7 +289,10 @@ func (r *ruleRun) found() bool {
 			r.report.Sources = nil
 			return false
 		}
-		sr := SourceReport{Source: s, Documents: e.Totals["documents"], Marked: e.Totals["marked"], MarkedBytes: e.Totals["marked_bytes"]}
+		sr := SourceReport{
+			Source: s, Documents: e.Totals["documents"], Marked: e.Totals["marked"], MarkedBytes: e.Totals["marked_bytes"],
+			LeftOut: e.Totals["left_out"], Reasons: reasons(e.Totals),
+		}
 		for _, k := range r.cfg.Sources {
 			if n := e.Totals["kept_in_"+k]; n > 0 {
 				sr.KeptIn = append(sr.KeptIn, SourceCount{k, n})
@@ -322,7 +332,7 @@ func appendMark(dst []byte, m *Mark, covered int64) []byte {
 		dst = binary.AppendUvarint(dst, uint64(len(s)))
 		dst = append(dst, s...)
 	}
-	for _, v := range []uint64{math.Float64bits(m.Score), uint64(m.Start), uint64(m.End), uint64(m.KeptStart), uint64(m.KeptEnd), uint64(covered)} {
+	for _, v := range []uint64{math.Float64bits(m.Score), math.Float64bits(m.Value), uint64(m.Start), uint64(m.End), uint64(m.KeptStart), uint64(m.KeptEnd), uint64(covered)} {
 		dst = binary.LittleEndian.AppendUint64(dst, v)
 	}
 	return dst
@@ -337,13 +347,13 @@ func parseMark(b []byte) (m Mark, covered int64, err error) {
 		*s = string(b[k : k+int(n)])
 		b = b[k+int(n):]
 	}
-	if len(b) != 6*8 {
+	if len(b) != 7*8 {
 		return Mark{}, 0, errSpilled
 	}
-	m.Score = math.Float64frombits(binary.LittleEndian.Uint64(b))
-	m.Start, m.End = int64(binary.LittleEndian.Uint64(b[8:])), int64(binary.LittleEndian.Uint64(b[16:]))
-	m.KeptStart, m.KeptEnd = int64(binary.LittleEndian.Uint64(b[24:])), int64(binary.LittleEndian.Uint64(b[32:]))
-	return m, int64(binary.LittleEndian.Uint64(b[40:])), nil
+	at := func(i int) uint64 { return binary.LittleEndian.Uint64(b[8*i:]) }
+	m.Score, m.Value = math.Float64frombits(at(0)), math.Float64frombits(at(1))
+	m.Start, m.End, m.KeptStart, m.KeptEnd = int64(at(2)), int64(at(3)), int64(at(4)), int64(at(5))
+	return m, int64(at(6)), nil
 }
 
 // finish writes the marks of all sources and returns the report. The manifests
@@ -364,7 +374,8 @@ func (r *ruleRun) finish(ctx context.Context) (*Report, error) {
 		}
 	}
 	keptIn := make([]map[string]int64, len(r.cfg.Sources))
-	last := ""
+	reasonTotals := make([]map[string]int64, len(r.cfg.Sources))
+	last, lastWhole := "", ""
 	for rec, err := range r.marks.All(ctx) {
 		if err != nil {
 			return nil, err
@@ -383,6 +394,17 @@ func (r *ruleRun) finish(ctx context.Context) (*Report, error) {
 			last = at
 		}
 		s.MarkedBytes += covered
+		if r.judged {
+			if reasonTotals[source] == nil {
+				reasonTotals[source] = map[string]int64{}
+			}
+			countReason(reasonTotals[source], &m)
+			if m.Whole() && last != lastWhole {
+				s.LeftOut++
+				lastWhole = last
+			}
+			continue
+		}
 		if keptIn[source] == nil {
 			keptIn[source] = map[string]int64{}
 		}
@@ -395,13 +417,18 @@ func (r *ruleRun) finish(ctx context.Context) (*Report, error) {
 			"documents": s.Documents, "marked": s.Marked, "marked_bytes": s.MarkedBytes,
 			"groups": r.report.Groups, "largest": r.report.Largest,
 		}
+		if r.judged {
+			totals["left_out"] = s.LeftOut
+			maps.Copy(totals, reasonTotals[i])
+			s.Reasons = reasons(totals)
+		}
 		for _, k := range r.cfg.Sources {
 			if n := keptIn[i][k]; n > 0 {
 				s.KeptIn = append(s.KeptIn, SourceCount{k, n})
 				totals["kept_in_"+k] = n
 			}
 		}
-		if err := w.commit(ruleEntry{Rule: r.rule, Key: r.key, Config: r.config, Totals: totals, Warnings: r.report.Warnings, Figures: r.report.Figures}); err != nil {
+		if err := w.commit(ruleEntry{Rule: r.rule, Key: r.key, Config: r.config, Totals: totals, Judged: r.judged, Warnings: r.report.Warnings, Figures: r.report.Figures}); err != nil {
 			return nil, err
 		}
 	}

@@ -38,6 +38,9 @@ type Mark struct {
 	KeptSource string `parquet:"kept_source,dict"`
 	// Score is how alike the two are, from 0 to 1.
 	Score float64 `parquet:"score"`
+	// Value is the measure that a rule over signals decided by, which Reason names; 0
+	// in the marks of other rules.
+	Value float64 `parquet:"value"`
 	// Start and End bound the marked span in bytes of the document's text. Both
 	// are -1 when the mark is about the whole document.
 	Start int64 `parquet:"start"`
@@ -74,6 +77,8 @@ type ruleEntry struct {
 	File   string           `json:"file"`
 	Config json.RawMessage  `json:"config"`
 	Totals map[string]int64 `json:"totals"`
+	// Judged says that the rule judges signals (see Judge).
+	Judged bool `json:"judged,omitempty"`
 	// Warnings and Figures are those of the report.
 	Warnings []string        `json:"warnings,omitempty"`
 	Figures  json.RawMessage `json:"figures,omitempty"`
@@ -294,6 +299,11 @@ func (w *markWriter) commit(e ruleEntry) error {
 	m.Files = append(m.Files, f)
 	slices.SortFunc(m.Rules, func(a, b ruleEntry) int { return strings.Compare(a.Rule, b.Rule) })
 	slices.SortFunc(m.Files, func(a, b store.File) int { return strings.Compare(a.Path, b.Path) })
+	return m.write(w.dir)
+}
+
+// write puts the manifest in place and removes the files that it does not name.
+func (m *marksManifest) write(dir string) error {
 	keys := make([]string, len(m.Rules))
 	for i, r := range m.Rules {
 		keys[i] = r.Key
@@ -301,12 +311,12 @@ func (w *markWriter) commit(e ruleEntry) error {
 	m.Key = store.Key(marksFormat, keys)
 	data, err := json.MarshalIndent(m, "", "  ")
 	if err != nil {
-		return fmt.Errorf("encoding the manifest of %s: %w", w.dir, err)
+		return fmt.Errorf("encoding the manifest of %s: %w", dir, err)
 	}
-	if _, err := store.WriteFile(filepath.Join(w.dir, store.ManifestName), append(data, '\n')); err != nil {
+	if _, err := store.WriteFile(filepath.Join(dir, store.ManifestName), append(data, '\n')); err != nil {
 		return err
 	}
-	return store.Sweep(w.dir, func(name string) bool {
+	return store.Sweep(dir, func(name string) bool {
 		return name == store.ManifestName || slices.ContainsFunc(m.Files, func(g store.File) bool { return g.Path == name })
 	})
 }
@@ -338,6 +348,18 @@ type RuleStats struct {
 	Rule        string `json:"rule"`
 	Marked      int64  `json:"marked"`
 	MarkedBytes int64  `json:"marked_bytes"`
+	// Judged says that the rule judges signals; LeftOut is then the number of documents
+	// that it is against as a whole, and Reasons says why.
+	Judged  bool          `json:"judged,omitempty"`
+	LeftOut int64         `json:"left_out,omitempty"`
+	Reasons []ReasonCount `json:"reasons,omitempty"`
+}
+
+func (e ruleEntry) stats() RuleStats {
+	return RuleStats{
+		Rule: e.Rule, Marked: e.Totals["marked"], MarkedBytes: e.Totals["marked_bytes"],
+		Judged: e.Judged, LeftOut: e.Totals["left_out"], Reasons: reasons(e.Totals),
+	}
 }
 
 // Rules lists the rules that were run over a source, in the order of their names.
@@ -354,7 +376,7 @@ func Rules(dataDir, source string) ([]RuleStats, error) {
 	}
 	out := make([]RuleStats, len(m.Rules))
 	for i, r := range m.Rules {
-		out[i] = RuleStats{Rule: r.Rule, Marked: r.Totals["marked"], MarkedBytes: r.Totals["marked_bytes"]}
+		out[i] = r.stats()
 	}
 	return out, nil
 }

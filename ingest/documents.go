@@ -66,7 +66,23 @@ func DocumentsManifest(dataDir, source string) (*store.Manifest, error) {
 // first error: ErrNoSource when there is no such source, a *store.DamagedError
 // when a file is not what its manifest says, the context's when that is done.
 func Documents(ctx context.Context, dataDir, source string) iter.Seq2[*Document, error] {
-	return func(yield func(*Document, error) bool) {
+	return readSource[Document](ctx, dataDir, source)
+}
+
+// Measured is a document without its text: its id and its signals.
+type Measured struct {
+	ID string `parquet:"id"`
+	signals.Signals
+}
+
+// Measures is Documents for the signals alone, which are read without the texts.
+func Measures(ctx context.Context, dataDir, source string) iter.Seq2[*Measured, error] {
+	return readSource[Measured](ctx, dataDir, source)
+}
+
+// readSource streams the columns of a source's documents that T has.
+func readSource[T any](ctx context.Context, dataDir, source string) iter.Seq2[*T, error] {
+	return func(yield func(*T, error) bool) {
 		m, err := DocumentsManifest(dataDir, source)
 		if err != nil {
 			yield(nil, err)
@@ -86,10 +102,10 @@ func Documents(ctx context.Context, dataDir, source string) iter.Seq2[*Document,
 	}
 }
 
-// readPart yields the documents of one part; more is false when the consumer
-// has stopped.
-func readPart(ctx context.Context, path string, want store.File, yield func(*Document, error) bool) (more bool, err error) {
-	r, err := openPart(path, want)
+// readPart yields the documents of one part, or some of their columns; more is false
+// when the consumer has stopped.
+func readPart[T any](ctx context.Context, path string, want store.File, yield func(*T, error) bool) (more bool, err error) {
+	r, err := openPart[T](path, want)
 	if err != nil {
 		return false, err
 	}
@@ -121,14 +137,14 @@ func readPart(ctx context.Context, path string, want store.File, yield func(*Doc
 
 // partReader reads a part in batches. Its methods turn panics of the Parquet
 // library on damaged files into errors.
-type partReader struct {
+type partReader[T any] struct {
 	path string
 	f    *os.File
-	rows *parquet.GenericReader[Document]
+	rows *parquet.GenericReader[T]
 	end  bool
 }
 
-func openPart(path string, want store.File) (r *partReader, err error) {
+func openPart[T any](path string, want store.File) (r *partReader[T], err error) {
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, &store.DamagedError{Path: path, Detail: "the file is missing"}
@@ -160,11 +176,11 @@ func openPart(path string, want store.File) (r *partReader, err error) {
 			return nil, &store.DamagedError{Path: path, Detail: fmt.Sprintf("it has no column %q, as files of an earlier version have not; ingest the source again", c.Name)}
 		}
 	}
-	return &partReader{path: path, f: f, rows: parquet.NewGenericReader[Document](file)}, nil
+	return &partReader[T]{path: path, f: f, rows: parquet.NewGenericReader[T](file)}, nil
 }
 
 // next returns some documents, none at the end. They are the caller's to keep.
-func (r *partReader) next() (batch []Document, err error) {
+func (r *partReader[T]) next() (batch []T, err error) {
 	if r.end {
 		return nil, nil
 	}
@@ -173,7 +189,7 @@ func (r *partReader) next() (batch []Document, err error) {
 			batch, err = nil, damagedPart(r.path, fmt.Errorf("%v", p))
 		}
 	}()
-	batch = make([]Document, 16)
+	batch = make([]T, 16)
 	n, err := r.rows.Read(batch)
 	if errors.Is(err, io.EOF) {
 		r.end = true
@@ -185,7 +201,7 @@ func (r *partReader) next() (batch []Document, err error) {
 	return batch[:n], nil
 }
 
-func (r *partReader) close() {
+func (r *partReader[T]) close() {
 	defer func() { _ = recover() }()
 	_ = r.rows.Close()
 	_ = r.f.Close()

@@ -22,7 +22,7 @@ type rule struct {
 	run         func(context.Context, dedup.Config) (*dedup.Report, error)
 }
 
-var rules = []rule{
+var exactRules = []rule{
 	{"exact", "documents whose text is equal but for white space and Unicode form", dedup.Exact},
 	{"exact-raw", "documents whose text is equal byte by byte", dedup.ExactRaw},
 	{"url", "documents whose URL is equal but for what does not tell pages apart", dedup.URL},
@@ -80,7 +80,7 @@ func substringOptions(env *cli.Env, text, tokenizer string, keepOne bool) (o ded
 }
 
 func dedupCommand(env *cli.Env) *cobra.Command {
-	asked := make([]bool, len(rules))
+	asked := make([]bool, len(exactRules))
 	memory := cli.Size(dedup.DefaultMemoryBytes)
 	var preset string
 	var ngram, bands, rows, minWords int
@@ -100,7 +100,7 @@ one of the source named first stays.`,
   corpus dedup --minhash=threshold:0.8  # near-duplicates, each compared in full`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var chosen []rule
-			for i, r := range rules {
+			for i, r := range exactRules {
 				if asked[i] {
 					chosen = append(chosen, r)
 				}
@@ -190,7 +190,7 @@ one of the source named first stays.`,
 			})
 		},
 	}
-	for i, r := range rules {
+	for i, r := range exactRules {
 		cmd.Flags().BoolVar(&asked[i], r.flag, false, "mark "+r.usage)
 	}
 	cmd.Flags().StringVar(&preset, "minhash", "", "mark near-duplicates: fineweb, or threshold:T with T the Jaccard similarity")

@@ -9,14 +9,17 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tributary-ml/tributary/cmd/internal/cli"
+	"github.com/tributary-ml/tributary/dedup"
 	"github.com/tributary-ml/tributary/ingest"
 	"github.com/tributary-ml/tributary/ingest/names"
+	"github.com/tributary-ml/tributary/ingest/rules"
 )
 
 func ingestCommand(env *cli.Env) *cobra.Command {
 	var cfg ingest.Config
 	largest := cli.Size(64 << 20)
 	var wikiRules func() error
+	var use []string
 	cmd := &cobra.Command{
 		Use:   "ingest INPUT...",
 		Short: "turn dumps into documents",
@@ -47,6 +50,10 @@ cannot be read is counted, with its place and cause.`,
 			if err := wikiRules(); err != nil {
 				return err
 			}
+			chosen, err := rules.Choose(use...)
+			if err != nil {
+				return cli.Usage(cmd, "--rules: %v", err)
+			}
 			meter, stop := env.Meter(cmd.Context())
 			defer stop()
 			cfg.Data, cfg.Inputs, cfg.Jobs, cfg.MaxRecordBytes = env.Data, args, env.Jobs, int64(largest)
@@ -70,6 +77,18 @@ cannot be read is counted, with its place and cause.`,
 					return err
 				}
 				out.Sources = append(out.Sources, sourceResult{r, r.UpToDate})
+				if r.Totals.Documents == 0 {
+					continue
+				}
+				for _, rule := range chosen {
+					report, err := dedup.Judge(cmd.Context(), dedup.Config{
+						Data: env.Data, Sources: []string{r.Source}, Jobs: env.Jobs, Meter: meter, Log: env.Log(),
+					}, rule)
+					if err != nil {
+						return err
+					}
+					out.Rules = append(out.Rules, report)
+				}
 			}
 			stop()
 			return env.Result(out, out.write)
@@ -79,6 +98,7 @@ cannot be read is counted, with its place and cause.`,
 	f.StringVar(&cfg.Source, "source", "", "name of the source (default: guessed from the inputs)")
 	f.StringVar(&cfg.Kind, "kind", "", "kind of the inputs: "+strings.Join(ingest.Kinds(), ", ")+" (default: guessed)")
 	f.BoolVar(&cfg.Replace, "replace", false, "withdraw the documents that the source has")
+	f.StringSliceVar(&use, "rules", nil, "then mark what these rules are against, as corpus rules --use does")
 	f.Var(&largest, "max-record", "skip records longer than this")
 	fieldFlags(cmd, &cfg.Fields)
 	wikiRules = wikiFlags(cmd, &cfg.Wiki)
@@ -87,6 +107,9 @@ cannot be read is counted, with its place and cause.`,
 
 type ingestResult struct {
 	Sources []sourceResult `json:"sources"`
+	// Rules are what was found by the rules that were asked for, rule by rule for each
+	// source.
+	Rules []*dedup.Report `json:"rules,omitempty"`
 }
 
 type sourceResult struct {
@@ -119,4 +142,8 @@ func (r ingestResult) write(w io.Writer) {
 		}
 	}
 	cli.WriteTables(w, t, causes)
+	if len(r.Rules) > 0 {
+		fmt.Fprintln(w)
+		writeRules(w, r.Rules)
+	}
 }

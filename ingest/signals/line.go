@@ -299,7 +299,7 @@ func (m *Meter) c4(s *Signals, l *lineState, trimmed string) {
 		return
 	}
 	if l.bracket {
-		trimmed = withoutCitations(trimmed)
+		trimmed = WithoutCitations(trimmed)
 	}
 	if trimmed == "" || strings.IndexByte(`.?!"'`, trimmed[len(trimmed)-1]) < 0 || strings.HasSuffix(trimmed, "...") || l.words < fewWords {
 		return
@@ -322,8 +322,9 @@ func (m *Meter) c4(s *Signals, l *lineState, trimmed string) {
 	s.C4Sentences += l.sentences
 }
 
-// withoutCitations removes the citations that a line ends with.
-func withoutCitations(line string) string {
+// WithoutCitations removes the citations that a line ends with, as C4 does before it
+// looks at the line's last character.
+func WithoutCitations(line string) string {
 	for {
 		if !strings.HasSuffix(line, "]") {
 			return line

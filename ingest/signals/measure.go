@@ -63,7 +63,7 @@ func NewMeter() *Meter {
 // Measure returns the signals of a text, which is valid UTF-8, in a language ("" when
 // it is not known).
 func (m *Meter) Measure(text, language string) Signals {
-	var s Signals
+	s := Signals{Bytes: int64(len(text))}
 	m.sum = sums{}
 	for _, t := range []*table{&m.tokens, &m.plain, &m.lines, &m.paragraphs} {
 		t.reset()

@@ -13,7 +13,7 @@ import (
 // reference measures a text with strings and maps, signal by signal, as the
 // definitions read. Lines end at "\n".
 func reference(text, language string) Signals {
-	var s Signals
+	s := Signals{Bytes: int64(len(text))}
 	chars := utf8.RuneCountInString(text)
 	tokens := Tokens(text)
 	words := strings.Fields(text)

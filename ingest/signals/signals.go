@@ -19,7 +19,9 @@ package signals
 // A line ends at "\n", a paragraph at a blank line. Fields are named by their columns
 // in the documentation of rules.
 type Signals struct {
-	// Chars are code points, Words runs of non-space, Lines lines that are not blank.
+	// Bytes are those of the text in UTF-8, Chars code points, Words runs of non-space,
+	// Lines lines that are not blank.
+	Bytes int64 `parquet:"bytes"`
 	Chars int64 `parquet:"chars"`
 	Words int64 `parquet:"words"`
 	Lines int64 `parquet:"lines"`
