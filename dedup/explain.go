@@ -52,7 +52,9 @@ func Explain(ctx context.Context, dataDir, id string) ([]Explanation, error) {
 			}
 			if m.ID == id {
 				out = append(out, Explanation{Mark: m})
-				wanted[m.Kept] = nil
+				if m.Kept != "" {
+					wanted[m.Kept] = nil
+				}
 			}
 		}
 	}
@@ -211,7 +213,11 @@ const excerptBytes = 160
 func (e *Explanation) Write(w io.Writer, color bool) error {
 	var b strings.Builder
 	m := &e.Mark
-	fmt.Fprintf(&b, "%s %s of %s: rule %s, %s, score %.3f\n", m.ID, quoted(e.Title), m.Source, m.Rule, m.Kind, m.Score)
+	fmt.Fprintf(&b, "%s %s of %s: rule %s, %s", m.ID, quoted(e.Title), m.Source, m.Rule, m.Kind)
+	if m.Kept != "" || m.Score != 0 {
+		fmt.Fprintf(&b, ", score %.3f", m.Score)
+	}
+	b.WriteString("\n")
 	if !m.Whole() {
 		fmt.Fprintf(&b, "  bytes %d to %d", m.Start, m.End)
 		if m.KeptStart >= 0 {
@@ -219,7 +225,10 @@ func (e *Explanation) Write(w io.Writer, color bool) error {
 		}
 		b.WriteString("\n")
 	}
-	fmt.Fprintf(&b, "  %s\n  kept: %s %s of %s\n", m.Reason, m.Kept, quoted(e.KeptTitle), m.KeptSource)
+	fmt.Fprintf(&b, "  %s\n", m.Reason)
+	if m.Kept != "" {
+		fmt.Fprintf(&b, "  kept: %s %s of %s\n", m.Kept, quoted(e.KeptTitle), m.KeptSource)
+	}
 	marks := map[string][2]string{"both": {"", ""}, "marked": {"[-", "-]"}, "kept": {"{+", "+}"}}
 	if color {
 		marks["marked"], marks["kept"] = [2]string{"\x1b[31m[-", "-]\x1b[0m"}, [2]string{"\x1b[32m{+", "+}\x1b[0m"}

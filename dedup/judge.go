@@ -172,7 +172,8 @@ func Withdraw(dataDir, source string, unwanted func(RuleStats) bool) ([]string, 
 	return gone, m.write(dir)
 }
 
-// RulesKey is MarksKey for the marks of some rules.
+// RulesKey is MarksKey for the marks of some rules: when they are all rules of the
+// source, the two are the same.
 func RulesKey(dataDir, source string, wanted func(RuleStats) bool) (string, error) {
 	if err := ingest.CheckSource(source); err != nil {
 		return "", err
@@ -198,6 +199,7 @@ func RulesKey(dataDir, source string, wanted func(RuleStats) bool) (string, erro
 	if len(some.Files) == 0 {
 		return "", nil
 	}
+	slices.SortFunc(some.Files, func(a, b store.File) int { return strings.Compare(a.Path, b.Path) })
 	return some.Digest(), nil
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/tributary-ml/tributary/ingest"
 	"github.com/tributary-ml/tributary/ingest/names"
 	"github.com/tributary-ml/tributary/ingest/records"
+	"github.com/tributary-ml/tributary/ingest/rules"
 	"github.com/tributary-ml/tributary/masking"
 	"github.com/tributary-ml/tributary/mixer"
 	"github.com/tributary-ml/tributary/tokenize"
@@ -59,6 +60,9 @@ func (c *SampleConfig) setDefaults() { *c = SampleConfig{Dir: "sample", Seed: 1,
 type SourceConfig struct {
 	Name   string        `yaml:",key"`
 	Ingest *IngestConfig `yaml:"ingest"`
+	// Rules are run over its signals: names of rules that are there, such as gopher,
+	// c4 and fineweb, and files of rules (see package rules).
+	Rules []string `yaml:"rules"`
 }
 
 // IngestConfig says what a source is made of: files, folders and patterns.
@@ -370,6 +374,14 @@ func (d *decoder) check(root *yaml.Node, cfg *Config) {
 			bad(path, "missing 'ingest' with the files it comes from")
 		case s.Ingest.Kind != "":
 			oneOf(bad, path+".ingest.kind", s.Ingest.Kind, ingest.Kinds())
+		}
+		for i, word := range s.Rules {
+			if rules.IsFile(word) {
+				continue // it is read when it is needed; it may hold the names that follow
+			}
+			if _, err := rules.Choose(word); err != nil && !slices.ContainsFunc(s.Rules[:i], rules.IsFile) {
+				bad(fmt.Sprintf("%s.rules.%d", path, i), "%v", err)
+			}
 		}
 		sources = append(sources, s.Name)
 	}

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -31,6 +32,16 @@ func build(cfg *Config, opts Options) []stage {
 		ingests = append(ingests, s.name)
 		stages = append(stages, s)
 	}
+	// Rules judge what is laid down and mixed. Tokenizers do not depend on them: else
+	// every threshold that is tried would tokenise everything anew.
+	var judged []string
+	for _, source := range cfg.Sources {
+		if len(source.Rules) > 0 || readRecord(cfg.Data, rulesStageName(source.Name)) != nil {
+			s := rulesStage(cfg, opts, source)
+			judged = append(judged, s.name)
+			stages = append(stages, s)
+		}
+	}
 	corpus := ingests
 	if cfg.Dedup != nil {
 		s := dedupStage(cfg, opts, ingests)
@@ -38,7 +49,7 @@ func build(cfg *Config, opts Options) []stage {
 		corpus = append(corpus[:len(corpus):len(corpus)], s.name)
 	}
 	stages = append(stages, tokenizerStage(cfg, opts, corpus))
-	stages = append(stages, shardStage(cfg, opts, append(corpus[:len(corpus):len(corpus)], "tokenizer")))
+	stages = append(stages, shardStage(cfg, opts, slices.Concat(corpus, judged, []string{"tokenizer"})))
 	if cfg.Train != nil {
 		stages = append(stages, trainStage(cfg, opts))
 	}
@@ -162,8 +173,11 @@ func far(ctx context.Context, client *remote.Client, pattern string) ([]remote.I
 
 func ingestStage(cfg *Config, opts Options, source SourceConfig) stage {
 	s := stage{
-		name:   "ingest " + source.Name,
-		config: source,
+		name: "ingest " + source.Name,
+		config: struct {
+			Name   string
+			Ingest *IngestConfig
+		}{source.Name, source.Ingest},
 		outside: func(ctx context.Context) (map[string]string, error) {
 			_, state, err := expand(ctx, source.Ingest.From)
 			return state, err
@@ -283,7 +297,7 @@ func dedupStage(cfg *Config, opts Options, inputs []string) stage {
 		inputs: inputs,
 		config: []any{cfg.sourceNames(), keyed, tasks},
 		outputs: func() (map[string]string, error) {
-			return cfg.eachSource(func(source string) (string, error) { return dedup.MarksKey(cfg.Data, source) })
+			return cfg.eachSource(func(source string) (string, error) { return dedup.RulesKey(cfg.Data, source, unjudged) })
 		},
 		run: func(ctx context.Context, _ *record) (any, []string, error) {
 			c := dedup.Config{Data: cfg.Data, Sources: cfg.sourceNames(), MemoryBytes: int64(cfg.Dedup.Memory), Jobs: opts.Jobs, Meter: opts.Meter, Log: opts.Log}

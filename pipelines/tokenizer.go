@@ -131,8 +131,8 @@ func checkName(name string) error {
 	return nil
 }
 
-// TrainTokenizer trains a tokenizer on the documents of the sources that no mark
-// covers whole and saves it under the data root. When the same one is there
+// TrainTokenizer trains a tokenizer on the documents of the sources that no mark of
+// deduplication covers whole (see Unmarked) and saves it under the data root. When the same one is there
 // already it does nothing.
 func TrainTokenizer(ctx context.Context, cfg TokenizerConfig) (*TokenizerReport, error) {
 	cfg, err := cfg.withDefaults()
@@ -148,7 +148,7 @@ func TrainTokenizer(ctx context.Context, cfg TokenizerConfig) (*TokenizerReport,
 		if err != nil {
 			return fail(fmt.Errorf("source %s: %w", source, err))
 		}
-		marks, err := dedup.MarksKey(cfg.Data, source)
+		marks, err := dedup.RulesKey(cfg.Data, source, unjudged)
 		if err != nil {
 			return fail(err)
 		}

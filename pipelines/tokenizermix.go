@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"math"
+	"slices"
 
 	"github.com/zeebo/xxh3"
 
@@ -143,16 +144,23 @@ func checkMix(text string) (mixer.Mix, error) {
 
 var errMixAndSources = errors.New("a mix names its sources: name them there or as arguments, not both")
 
-// Unmarked streams the documents of a source that no mark covers whole.
+// Unmarked streams the documents of a source that no mark of deduplication or
+// decontamination covers whole. What rules over signals are against is among them, so
+// that a tokenizer does not change with every threshold that is tried.
 func Unmarked(ctx context.Context, dataDir, source string) iter.Seq2[*ingest.Document, error] {
 	return func(yield func(*ingest.Document, error) bool) {
+		stats, err := dedup.Rules(dataDir, source)
+		if err != nil {
+			yield(nil, err)
+			return
+		}
 		marked := map[xxh3.Uint128]struct{}{}
 		for mark, err := range dedup.Marks(ctx, dataDir, source) {
 			if err != nil {
 				yield(nil, err)
 				return
 			}
-			if mark.Whole() {
+			if mark.Whole() && !slices.ContainsFunc(stats, func(r dedup.RuleStats) bool { return r.Judged && r.Rule == mark.Rule }) {
 				marked[xxh3.HashString128(mark.ID)] = struct{}{}
 			}
 		}
