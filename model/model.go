@@ -21,6 +21,9 @@ type Options struct {
 	// others again going backwards: less memory for a third more work. No result
 	// depends on it.
 	Recompute bool
+	// Precision is that of all products, forward and backward. Weights, gradients,
+	// sums and all that is no product are float32 whatever it is.
+	Precision kernel.Precision
 }
 
 // Model is a Transformer with its pre-training heads. It is used by one goroutine
@@ -63,14 +66,19 @@ func New(c Config, o Options) (*Model, error) {
 	b, w := list(c)
 	_, grads := b.spread()
 	initialise(pool, b.params, o.Seed, c)
+	tape := tensor.NewTape(pool)
+	tape.Precision = o.Precision
 	return &Model{
-		config: c, params: b.params, grads: grads, w: w, pool: pool, tape: tensor.NewTape(pool), recompute: o.Recompute,
+		config: c, params: b.params, grads: grads, w: w, pool: pool, tape: tape, recompute: o.Recompute,
 		blocks: make([]block, c.NumHiddenLayers),
 	}, nil
 }
 
 // Config returns what the model was built from.
 func (m *Model) Config() Config { return m.config }
+
+// Precision returns Options.Precision.
+func (m *Model) Precision() kernel.Precision { return m.tape.Precision }
 
 // Params returns the parameters, in the order in which Hugging Face lists them.
 // The decoder shares the word embedding's weight and is not among them.
@@ -161,7 +169,7 @@ func (m *Model) Logits(b *masking.Batch) (token, pair []float32, err error) {
 		y := m.transformed(x)
 		v := m.config.VocabSize
 		g := kernel.GemmArgs{
-			Op: "vocabulary logits", Form: kernel.NT, M: y.Rows, N: v, K: y.Cols, A: y.Mat(),
+			Precision: m.tape.Precision, Op: "vocabulary logits", Form: kernel.NT, M: y.Rows, N: v, K: y.Cols, A: y.Mat(),
 			B: [3]kernel.Mat{m.w.word.Mat()}, C: kernel.Mat{Data: token, Stride: v},
 		}
 		if m.w.decoderBias != nil {

@@ -20,6 +20,7 @@ import (
 	"github.com/tributary-ml/tributary/ingest/rules"
 	"github.com/tributary-ml/tributary/masking"
 	"github.com/tributary-ml/tributary/mixer"
+	"github.com/tributary-ml/tributary/model/kernel"
 	"github.com/tributary-ml/tributary/tokenize"
 	"github.com/tributary-ml/tributary/trainer"
 )
@@ -222,6 +223,8 @@ type TrainSection struct {
 	KeepCheckpoints int      `yaml:"keep_checkpoints"`
 	KeepEvery       int64    `yaml:"keep_every"`
 	KeepBest        bool     `yaml:"keep_best"`
+	// Precision is "fp32" or "bf16": what the factors of products are rounded to.
+	Precision string `yaml:"precision"`
 	// Recompute keeps only the activations between layers: less memory, more work, the
 	// same weights.
 	Recompute bool `yaml:"recompute"`
@@ -241,7 +244,7 @@ func (c *TrainSection) setDefaults() { *c = DefaultTrainSection() }
 // DefaultTrainSection is a run with the values the file leaves out.
 func DefaultTrainSection() TrainSection {
 	return TrainSection{
-		Run: "first", Model: "bert-mini", Steps: 1000, Seed: 1, SeqLen: DefaultSeqLen, Batch: DefaultBatchSize,
+		Run: "first", Model: "bert-mini", Steps: 1000, Precision: "fp32", Seed: 1, SeqLen: DefaultSeqLen, Batch: DefaultBatchSize,
 		LR: 1e-4, Decay: 0.01, Clip: 1, Heldout: DefaultHeldoutFraction,
 		EvalBatches: 20, LogEvery: 20, Dropout: OwnDropout, CheckpointTime: Duration(10 * time.Minute), KeepCheckpoints: 2,
 		MaxSkips: 20, MaxRollbacks: 2,
@@ -450,6 +453,9 @@ func checkTrain(told func(path, format string, args ...any), t *TrainSection, so
 	}
 	if err := CheckModel(t.Model); err != nil {
 		bad("train.model", "%v", err)
+	}
+	if _, err := kernel.ParsePrecision(t.Precision); err != nil {
+		bad("train.precision", "%v", err)
 	}
 	if t.Schedule != "" {
 		oneOf(bad, "train.schedule", t.Schedule, trainer.Schedules())

@@ -12,6 +12,7 @@ import (
 
 	"github.com/tributary-ml/tributary/ingest/names"
 	"github.com/tributary-ml/tributary/model"
+	"github.com/tributary-ml/tributary/model/kernel"
 	"github.com/tributary-ml/tributary/tokenize"
 	"github.com/tributary-ml/tributary/trainer"
 )
@@ -60,6 +61,9 @@ func ObjectiveOf(family string) string {
 // config.json with initial weights, or the one in cfg.Init with its weights.
 func (c *TrainConfig) openModel(t *tokenize.Tokenizer) (_ *model.Model, begun string, err error) {
 	options := model.Options{Seed: c.Seed, Jobs: c.Jobs, Recompute: c.Recompute}
+	if options.Precision, err = kernel.ParsePrecision(c.Precision); err != nil {
+		return nil, "", err
+	}
 	if c.Init != "" {
 		return c.openInit(t, options)
 	}

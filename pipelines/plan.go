@@ -28,5 +28,9 @@ func (c *TrainConfig) plan(ctx context.Context, batches *Batches, train trainer.
 	}
 	pool := kernel.NewPool(c.Jobs)
 	defer pool.Close()
-	return trainer.MakePlan(shape, c.optimizer(shape), c.EMA, first, c.MicroBatch, c.longest, c.Recompute, pool), nil
+	precision, err := kernel.ParsePrecision(c.Precision)
+	if err != nil {
+		return nil, err
+	}
+	return trainer.MakePlan(shape, c.optimizer(shape), c.EMA, first, c.MicroBatch, c.longest, c.Recompute, precision, pool), nil
 }

@@ -17,12 +17,13 @@ import (
 	"github.com/tributary-ml/tributary/ingest/store"
 	"github.com/tributary-ml/tributary/mixer"
 	"github.com/tributary-ml/tributary/model"
+	"github.com/tributary-ml/tributary/model/kernel"
 	"github.com/tributary-ml/tributary/shards"
 	"github.com/tributary-ml/tributary/trainer"
 )
 
 // changes are what a run may change when it goes on (trainer.Config.AllowChange).
-var changes = []string{"mix", "objective", "data", "batch", "steps", "schedule", "optimizer", "seed", "micro-batch", "evaluation"}
+var changes = []string{"mix", "objective", "data", "batch", "steps", "schedule", "optimizer", "seed", "micro-batch", "precision", "evaluation"}
 
 // TrainConfig says what to train on what.
 type TrainConfig struct {
@@ -150,6 +151,9 @@ func Train(ctx context.Context, cfg TrainConfig) (*TrainReport, error) {
 	run, err := cfg.trainer(batches, m.Config())
 	if err != nil {
 		return nil, err
+	}
+	if p := m.Precision(); p != kernel.FP32 {
+		run.Lineage.Precision = p.String()
 	}
 	run.Lineage.Init, run.Lineage.Ramp = begun, cfg.ramp().String()
 	run.Roofline = plan.Roofline

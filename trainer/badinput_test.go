@@ -177,7 +177,7 @@ func TestPlanForeseesActivations(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		p := MakePlan(c, DefaultOptimizer(BERT, 1e-4), 0, b, 0, 48, false, m.Pool())
+		p := MakePlan(c, DefaultOptimizer(BERT, 1e-4), 0, b, 0, 48, false, kernel.FP32, m.Pool())
 		got := m.ActivationBytes()
 		if r := float64(p.Activations) / float64(got); r < 0.75 || r > 1.35 {
 			t.Errorf("%s: %d bytes of activations are foreseen, %d are taken", c.ModelType, p.Activations, got)
@@ -197,7 +197,7 @@ func TestPlanRefusesWhatDoesNotFit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := MakePlan(c, DefaultOptimizer(AdamW, 1e-4), 0, b, 0, 1024, false, pool)
+	p := MakePlan(c, DefaultOptimizer(AdamW, 1e-4), 0, b, 0, 1024, false, kernel.BF16, pool)
 	if p.Parameters != 124439808 || p.Optimizer != 2*p.Weights || p.Total < p.Weights+p.Gradients+p.Optimizer || !(p.Seconds > 0) || !(p.FLOP > 0) {
 		t.Errorf("plan %+v", p)
 	}
@@ -209,7 +209,7 @@ func TestPlanRefusesWhatDoesNotFit(t *testing.T) {
 	if err := p.Fits(); !errors.Is(err, ErrMemory) || !strings.Contains(err.Error(), "--micro-batch") {
 		t.Errorf("a run that does not fit: %v", err)
 	}
-	if text := strings.Join(p.Lines(), "\n"); !strings.Contains(text, "124439808") {
+	if text := strings.Join(p.Lines(), "\n"); !strings.Contains(text, "124439808") || !strings.Contains(text, "bf16") {
 		t.Errorf("the plan says\n%s", text)
 	}
 	if AvailableBytes() == 0 {

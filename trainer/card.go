@@ -2,6 +2,7 @@ package trainer
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"maps"
 	"math"
@@ -60,6 +61,7 @@ func card(e *Exported) []byte {
 	}
 	row("began from", code(l.Init))
 	row("schedule", fmt.Sprintf("%s, %d steps of warm-up", r.Schedule.Kind, r.Schedule.Warmup))
+	row("precision of products", cmp.Or(l.Precision, "fp32"))
 	row("seed", fmt.Sprint(r.Seed))
 	row("tokenizer", l.Tokenizer)
 	row("tokenizer digest", code(e.Tokenizer.Digest()))

@@ -5,6 +5,7 @@
 package trainer
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -119,6 +120,10 @@ type Lineage struct {
 	Sequences int    `json:"sequences,omitempty"`
 	Length    int    `json:"length,omitempty"`
 	Ramp      string `json:"ramp,omitempty"`
+	// Precision is that of the model's products, as kernel.ParsePrecision reads it;
+	// empty for fp32. Weights are of float32 in any case, so a run may go on in
+	// another when that is allowed.
+	Precision string `json:"precision,omitempty"`
 }
 
 // Config describes a run. Default gives one with BERT's constants.
@@ -171,7 +176,7 @@ type Config struct {
 	Lineage Lineage
 	// AllowChange names what may differ from the checkpoint the run goes on from:
 	// "mix", "objective", "data", "batch", "steps", "schedule", "optimizer", "seed",
-	// "micro-batch", "evaluation". A change of the model or the tokenizer is never
+	// "micro-batch", "precision", "evaluation". A change of the model or the tokenizer is never
 	// allowed.
 	AllowChange []string
 
@@ -244,6 +249,9 @@ func (c *Config) check() error {
 	case !(o.Spike == 0 || o.Spike > 1) || math.IsInf(o.Spike, 0):
 		return bad("Optimizer.Spike", "%v is neither 0 nor above 1", o.Spike)
 	}
+	if _, err := kernel.ParsePrecision(c.Lineage.Precision); err != nil {
+		return bad("Lineage.Precision", "%v", err)
+	}
 	if len(c.Lineage.Model) > 0 && !json.Valid(c.Lineage.Model) {
 		return bad("Lineage.Model", "it is not JSON")
 	}
@@ -260,7 +268,7 @@ func (c *Config) check() error {
 
 // changeable lists what Config.AllowChange may name.
 var changeable = []string{
-	"mix", "objective", "data", "batch", "steps", "schedule", "optimizer", "seed", "micro-batch", "evaluation",
+	"mix", "objective", "data", "batch", "steps", "schedule", "optimizer", "seed", "micro-batch", "precision", "evaluation",
 }
 
 // recipe is the part of a Config, beside the lineage, that decides the weights
@@ -335,6 +343,7 @@ func (c *Config) differences(s *State) []Difference {
 	compare("model", compact(a.Model), compact(b.Model))
 	compare("initial weights", a.Init, b.Init)
 	compare("tokenizer", [2]string{a.Tokenizer, a.TokenizerDigest}, [2]string{b.Tokenizer, b.TokenizerDigest})
+	compare("precision", cmp.Or(a.Precision, "fp32"), cmp.Or(b.Precision, "fp32"))
 	compare("mix", a.Mix, b.Mix)
 	compare("objective", a.Objective, b.Objective)
 	compare("batch", []any{a.Sequences, a.Length, a.Ramp}, []any{b.Sequences, b.Length, b.Ramp})

@@ -13,6 +13,9 @@ import (
 // Plan is what a run is foreseen to take, in bytes, before there is memory for it.
 type Plan struct {
 	Parameters int64 `json:"parameters"`
+	// Precision is that of the products. Rounding them to bf16 takes no less memory
+	// and no less time than fp32.
+	Precision kernel.Precision `json:"precision"`
 	// Weights and Gradients are four bytes a parameter each. Optimizer is what the
 	// optimiser remembers, Snapshot the copy of weights and optimiser that checkpoints
 	// are written from.
@@ -43,8 +46,8 @@ const planEfficiency = 0.6
 // MakePlan foresees a run of a model of a valid configuration. first is a batch of
 // the run, of which micro sequences (0: all) of up to length tokens go through the
 // model at once.
-func MakePlan(c model.Config, o Optimizer, ema float64, first *masking.Batch, micro, length int, recompute bool, pool *kernel.Pool) *Plan {
-	p := &Plan{Available: int64(AvailableBytes()), FLOP: c.FLOP(first), Roofline: MeasureRoofline(pool, 200*time.Millisecond)}
+func MakePlan(c model.Config, o Optimizer, ema float64, first *masking.Batch, micro, length int, recompute bool, precision kernel.Precision, pool *kernel.Pool) *Plan {
+	p := &Plan{Precision: precision, Available: int64(AvailableBytes()), FLOP: c.FLOP(first), Roofline: MeasureRoofline(pool, 200*time.Millisecond)}
 	for _, x := range model.Shapes(c) {
 		n := int64(x.Size())
 		p.Parameters += n
@@ -113,6 +116,7 @@ func (p *Plan) Lines() []string {
 	}
 	return []string{
 		fmt.Sprintf("%-14s %12d", "parameters", p.Parameters),
+		fmt.Sprintf("%-14s %12s", "precision", p.Precision),
 		fmt.Sprintf("%-14s %12s", "weights", gib(p.Weights)),
 		fmt.Sprintf("%-14s %12s", "gradients", gib(p.Gradients)),
 		fmt.Sprintf("%-14s %12s", "optimiser", gib(p.Optimizer)),

@@ -312,6 +312,7 @@ func TestCheckpointOfAnotherRunIsRefused(t *testing.T) {
 	for field, change := range map[string]func(*Config){
 		"model":       func(c *Config) { c.Lineage.Model = []byte(`{"a":2}`) },
 		"tokenizer":   func(c *Config) { c.Lineage.TokenizerDigest = "e" },
+		"precision":   func(c *Config) { c.Lineage.Precision = "bf16" },
 		"mix":         func(c *Config) { c.Lineage.Mix = "books:1" },
 		"objective":   func(c *Config) { c.Lineage.Objective = "roberta" },
 		"data":        func(c *Config) { c.Lineage.Data = map[string]string{"wiki": "x"} },
@@ -450,6 +451,7 @@ func TestBadConfigsAreRefused(t *testing.T) {
 		"linear, budget": func(c *Config) { c.Budget, c.Steps = time.Second, 0 },
 		"a mean of 1":    func(c *Config) { c.EMA = 1 },
 		"infinite rate":  func(c *Config) { c.Optimizer.LR = math.Inf(1) },
+		"a precision":    func(c *Config) { c.Lineage.Precision = "fp8" },
 		"a wrong model":  func(c *Config) { c.Lineage.Model = []byte("{") },
 	} {
 		c := fakeConfig(t.TempDir(), 10)

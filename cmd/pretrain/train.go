@@ -14,6 +14,7 @@ import (
 	"github.com/tributary-ml/tributary/cmd/internal/cli"
 	"github.com/tributary-ml/tributary/masking"
 	"github.com/tributary-ml/tributary/model"
+	"github.com/tributary-ml/tributary/model/kernel"
 	"github.com/tributary-ml/tributary/pipelines"
 	"github.com/tributary-ml/tributary/trainer"
 )
@@ -79,6 +80,9 @@ stopped goes on with the same command and ends with the same bytes.`,
 			}
 			if section.Steps < 1 || !(section.LR > 0) || math.IsInf(section.LR, 0) {
 				return cli.Usage(cmd, "--steps %d --lr %g: both must be above 0, and finite", section.Steps, section.LR)
+			}
+			if _, err := kernel.ParsePrecision(section.Precision); err != nil {
+				return cli.Usage(cmd, "--precision: %v", err)
 			}
 			if budget > 0 && cmd.Flags().Changed("steps") {
 				return cli.Usage(cmd, "--budget and --steps: one of them ends the run")
@@ -156,6 +160,7 @@ stopped goes on with the same command and ends with the same bytes.`,
 	f.Float64Var(&section.Spike, "spike", 0, "skip a step whose gradient is so many times its running mean (0: none)")
 	f.IntVar(&section.MaxSkips, "max-skips", section.MaxSkips, "skipped steps in a row after which the run goes back to a checkpoint")
 	f.IntVar(&section.MaxRollbacks, "max-rollbacks", section.MaxRollbacks, "times the run goes back before it gives up")
+	f.StringVar(&section.Precision, "precision", section.Precision, "fp32, or bf16: factors of products are rounded to bf16, sums and weights are fp32; what bf16 does to the loss, not yet faster")
 	f.BoolVar(&section.Recompute, "recompute", false, "keep only the activations between layers: less memory, a third more work, the same weights")
 	f.BoolVar(&section.Profile, "profile", false, "time every operation and print a table against what the machine can do")
 	f.BoolVar(&served.Plan, "plan", false, "say what memory and time the run would take, and train nothing")

@@ -31,6 +31,9 @@ type AttentionArgs struct {
 	// Drop is the dropout of the probabilities; the decision for a key is keyed by
 	// head, row of the query and position of the key in its sequence.
 	Drop Dropout
+	// Precision is that of the products, of which the probabilities and their
+	// gradients are factors too.
+	Precision Precision
 }
 
 // AttentionBackwardArgs describes the gradient of attention. Out and Norms are as
@@ -131,7 +134,8 @@ func (w *attentionWork) runForward() {
 	for q := 0; q < w.queries; q += queryBlock {
 		n := min(queryBlock, w.queries-q)
 		row := w.q0 + q
-		w.multiply(n, w.keys, d, w.at(w.Q, row), w.Q.Stride, 1, keysT, scores, w.pad, false)
+		a, stride := w.factor(w.at(w.Q, row), w.Q.Stride, n)
+		w.multiply(n, w.keys, d, a, stride, 1, keysT, scores, w.pad, false)
 		for i := range n {
 			s := scores[i*w.pad : i*w.pad+w.keys]
 			if bias != nil {
@@ -141,6 +145,7 @@ func (w *attentionWork) runForward() {
 			top, sum := w.o.softmax(s, w.words(row+i), ranks, rank, w.scale())
 			w.Norms[w.head*w.rows+row+i] = top + float32(math.Log(float64(sum)))
 			sums[i] = sum
+			w.round(s)
 		}
 		w.multiply(n, d, w.keys, scores, w.pad, 1, values, w.at(w.Out, row), w.Out.Stride, false)
 		// The results are divided by the softmax's denominators: they are fewer than
@@ -176,8 +181,10 @@ func (w *attentionWork) runBackward() {
 	for q := 0; q < w.queries; q += queryBlock {
 		n := min(queryBlock, w.queries-q)
 		row := w.q0 + q
-		w.multiply(n, w.keys, d, w.at(w.Q, row), w.Q.Stride, 1, keysT, scores, w.pad, false)
-		w.multiply(n, w.keys, d, w.at(w.DOut, row), w.DOut.Stride, 1, valuesT, grads, w.pad, false)
+		a, stride := w.factor(w.at(w.Q, row), w.Q.Stride, n)
+		w.multiply(n, w.keys, d, a, stride, 1, keysT, scores, w.pad, false)
+		a, stride = w.factor(w.at(w.DOut, row), w.DOut.Stride, n)
+		w.multiply(n, w.keys, d, a, stride, 1, valuesT, grads, w.pad, false)
 		for i := range n {
 			p, g := scores[i*w.pad:i*w.pad+w.keys], grads[i*w.pad:i*w.pad+w.keys]
 			if bias != nil {
@@ -190,6 +197,8 @@ func (w *attentionWork) runBackward() {
 			if dbias != nil {
 				w.o.add(w.along(dbias, row+i), g)
 			}
+			w.round(p)
+			w.round(g)
 		}
 		dout := w.pack(6, w.at(w.DOut, row), w.DOut.Stride, n, d)
 		w.multiply(w.keys, d, n, scores, 1, w.pad, dout, dv, w.DV.Stride, q > 0)
@@ -331,7 +340,29 @@ func (w *attentionWork) packT(buffer int, x []float32, stride, rows, cols int) [
 			clear(panel[l*nr+n : (l+1)*nr])
 		}
 	}
+	w.round(dst)
 	return dst
+}
+
+// round rounds the factor of a product.
+func (w *attentionWork) round(x []float32) {
+	if w.Precision == BF16 {
+		w.o.roundBF16(x, x)
+	}
+}
+
+// factor returns n rows of a head as a product's first factor and their stride:
+// as they are, or rounded in memory that the next call uses again.
+func (w *attentionWork) factor(x []float32, stride, n int) ([]float32, int) {
+	if w.Precision == FP32 {
+		return x, stride
+	}
+	d := w.HeadDim
+	dst := w.s.floats(9, n*d)
+	for i := range n {
+		w.o.roundBF16(dst[i*d:(i+1)*d], x[i*stride:][:d])
+	}
+	return dst, d
 }
 
 // pack lays out a rows x cols matrix as panels: rows deep, cols wide.
@@ -347,6 +378,7 @@ func (w *attentionWork) pack(buffer int, x []float32, stride, rows, cols int) []
 			clear(row[n:])
 		}
 	}
+	w.round(dst)
 	return dst
 }
 

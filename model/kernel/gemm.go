@@ -51,6 +51,8 @@ type GemmArgs struct {
 	// weights of a layer make one product.
 	B      [3]Mat
 	BParts int
+	// Precision is what the elements of A and B are rounded to.
+	Precision Precision
 
 	// Accumulate adds the product to C. Excludes the rest of the epilogue.
 	Accumulate bool
@@ -128,7 +130,7 @@ func Gemm(p *Pool, g GemmArgs) {
 	t.panels = (g.N + nr - 1) / nr
 	// Whole panels of a B that is stored row by row can be read in place. Where the
 	// second-level cache has few ways that pays for few rows of A only.
-	t.direct = g.Form != NT && t.BParts == 1 && g.N%nr == 0 && (!p.ops.copies || g.M < 4*p.ops.mr)
+	t.direct = g.Precision == FP32 && g.Form != NT && t.BParts == 1 && g.N%nr == 0 && (!p.ops.copies || g.M < 4*p.ops.mr)
 	t.ars, t.acs = g.A.Stride, 1
 	if g.Form == TN {
 		t.ars, t.acs = 1, g.A.Stride
@@ -196,26 +198,34 @@ func (t *gemmTask) do(worker, item int) {
 func (t *gemmTask) pack(j int) {
 	nr := t.p.ops.nr
 	dst := t.packed[j*nr*t.K : (j+1)*nr*t.K]
-	first := j * nr
-	cols := min(nr, t.N-first)
-	if t.Form == NT {
-		part := t.N / t.BParts
-		for c := 0; c < nr; {
-			n := first + c
-			if c >= cols {
-				for l := range t.K {
-					clear(dst[l*nr+c : (l+1)*nr])
-				}
-				return
-			}
-			b := &t.B[n/part]
-			rows := min(cols-c, part-n%part)
-			t.p.ops.packT(dst[c:], b.Data[n%part*b.Stride:], b.Stride, rows, t.K)
-			c += rows
-		}
+	if t.Form != NT {
+		t.packRows(dst, j, 0, t.K)
 		return
 	}
-	t.packRows(dst, j, 0, t.K)
+	first := j * nr
+	cols := min(nr, t.N-first)
+	part := t.N / t.BParts
+	for c := 0; c < nr; {
+		n := first + c
+		if c >= cols {
+			for l := range t.K {
+				clear(dst[l*nr+c : (l+1)*nr])
+			}
+			break
+		}
+		b := &t.B[n/part]
+		rows := min(cols-c, part-n%part)
+		t.p.ops.packT(dst[c:], b.Data[n%part*b.Stride:], b.Stride, rows, t.K)
+		c += rows
+	}
+	t.round(dst)
+}
+
+// round rounds what was packed.
+func (t *gemmTask) round(x []float32) {
+	if t.Precision == BF16 {
+		t.p.ops.roundBF16(x, x)
+	}
 }
 
 // packRows lays rows k to k+n of panel j of a B that is stored row by row out.
@@ -224,6 +234,7 @@ func (t *gemmTask) packRows(dst []float32, j, k, n int) {
 	first := j * nr
 	cols := min(nr, t.N-first)
 	part := t.K / t.BParts
+	defer t.round(dst[:n*nr])
 	for l := k; l < k+n; {
 		b := &t.B[l/part]
 		rows := min(k+n, (l/part+1)*part) - l
@@ -329,18 +340,25 @@ func (t *gemmTask) takeA(s *scratch, row, k, panels int) {
 		for l := 0; whole < w.rows && l < w.k; l++ {
 			copy(buf[whole/o.mr*w.group+l*o.mr:][:o.mr], a[l*t.acs+whole:l*t.acs+w.rows])
 		}
+		t.round(buf)
 		w.a, w.ars, w.acs = buf, 1, o.mr
 	case t.Form == TN:
 		buf := s.floats(0, w.rows*w.k)
 		for l := range w.k {
 			copy(buf[l*w.rows:(l+1)*w.rows], a[l*t.acs:])
 		}
+		t.round(buf)
 		w.setA(o.mr, buf, 1, w.rows)
-	case o.copies && panels > 3 && t.ars%512 == 0:
+	case t.Precision == BF16, o.copies && panels > 3 && t.ars%512 == 0:
 		stride := w.k + 16
 		buf := s.floats(0, w.rows*stride)
 		for i := range w.rows {
-			copy(buf[i*stride:i*stride+w.k], a[i*t.ars:])
+			to, from := buf[i*stride:i*stride+w.k], a[i*t.ars:][:w.k]
+			if t.Precision == BF16 {
+				o.roundBF16(to, from)
+			} else {
+				copy(to, from)
+			}
 		}
 		w.setA(o.mr, buf, stride, 1)
 	default:

@@ -51,7 +51,11 @@ func ParseSet(name string) (Set, error) {
 	case "":
 		return Best(), nil
 	case "bf16":
-		return Reference, fmt.Errorf("kernels %q: %w: products of bf16 are not written yet", name, ErrUnavailable)
+		why := "it has no bf16 instructions (AVX-512 BF16)"
+		if hasBF16 {
+			why = "there are none for its bf16 instructions yet; --precision bf16 rounds to bf16 with the others"
+		}
+		return Reference, fmt.Errorf("kernels %q: %w: %s", name, ErrUnavailable, why)
 	}
 	for i, n := range setNames {
 		if n != name {
@@ -99,6 +103,7 @@ type ops struct {
 	expSum         func(row, top, total []float32)
 	scaleSum       func(row, factor []float32) float32
 
+	roundBF16  func(dst, src []float32)
 	add, mul   func(x, y []float32)
 	scale      func(x []float32, factor float32)
 	sum        func(dst, x, y []float32)
@@ -118,7 +123,7 @@ type ops struct {
 var referenceOps = ops{
 	mr: 2, nr: 4, block: referenceBlock,
 	gelu: gelu, geluTanh: geluTanh, silu: silu, biasMax: biasMax, expSum: expSum, scaleSum: scaleSum,
-	add: add, mul: mul, scale: scale, sum: sum, drop: drop, dot: dot, sumSquares: sumSquares, columnSums: columnSums, adamW: adamW,
+	roundBF16: roundBF16, add: add, mul: mul, scale: scale, sum: sum, drop: drop, dot: dot, sumSquares: sumSquares, columnSums: columnSums, adamW: adamW,
 	normRow: normRow, normRowBackward: normRowBackward, softmax: softmax, softmaxBackward: softmaxBackward,
 	dropoutBits: dropoutBits,
 }

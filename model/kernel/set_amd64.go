@@ -18,6 +18,9 @@ func (s Set) Available() bool {
 	return false
 }
 
+// hasBF16 says that the processor multiplies bf16.
+var hasBF16 = cpu.X86.HasAVX512BF16
+
 func opsOf(s Set) *ops {
 	switch s {
 	case AVX512:
@@ -32,7 +35,7 @@ var (
 	avx2Ops = ops{
 		mr: 6, nr: 16, block: gemm2, copies: true, groups: groups2, transpose: transpose2,
 		gelu: gelu2, geluTanh: geluTanh2, silu: silu2, biasMax: biasMax2, expSum: expSum2, scaleSum: scaleSum2,
-		add: add2, mul: mul2, scale: scale2, sum: sum2, drop: drop2, dot: dot2, sumSquares: sumSquares2,
+		roundBF16: roundBF162, add: add2, mul: mul2, scale: scale2, sum: sum2, drop: drop2, dot: dot2, sumSquares: sumSquares2,
 		columnSums: columnSums2, adamW: adamW2,
 		normRow: normRow2, normRowBackward: normRowBackward2, softmax: softmax2,
 		softmaxBackward: softmaxBackward2, dropoutBits: dropoutBits2,
@@ -40,7 +43,8 @@ var (
 	avx512Ops = ops{
 		mr: 14, nr: 32, block: gemm512, transpose: transpose512,
 		gelu: gelu512, geluTanh: geluTanh512, silu: silu, biasMax: biasMax512, expSum: expSum512, scaleSum: scaleSum512,
-		add: add512, mul: mul512, scale: scale512, sum: sum512, drop: drop512, dot: dot512, sumSquares: sumSquares512,
+		// What has AVX-512 has AVX2, and rounding is bound by memory.
+		roundBF16: roundBF162, add: add512, mul: mul512, scale: scale512, sum: sum512, drop: drop512, dot: dot512, sumSquares: sumSquares512,
 		columnSums: columnSums512, adamW: adamW512,
 		normRow: normRow512, normRowBackward: normRowBackward512, softmax: softmax512,
 		softmaxBackward: softmaxBackward512, dropoutBits: dropoutBits512,
@@ -115,6 +119,9 @@ func dropoutBits512(words []uint16, k0, k1 uint32, row uint64, threshold uint32)
 
 //go:noescape
 func transpose512(dst, src []float32, stride, n int)
+
+//go:noescape
+func roundBF162(dst, src []float32)
 
 //go:noescape
 func gelu2(x, d []float32)

@@ -21,6 +21,8 @@ type VocabArgs struct {
 	Scale     float32
 	DH        []float32
 	DW, DBias []float32
+	// Precision is that of the products.
+	Precision Precision
 }
 
 const (
@@ -50,16 +52,16 @@ func VocabLoss(p *Pool, a VocabArgs) {
 		w := Mat{a.W, a.Cols}
 		logits := Mat{t.logits, t.stride}
 		t.phase = vocabExp
-		Gemm(p, GemmArgs{Op: "vocabulary logits", Form: NT, M: a.Vocab, N: t.n, K: a.Cols, A: w, B: [3]Mat{h},
+		Gemm(p, GemmArgs{Precision: a.Precision, Op: "vocabulary logits", Form: NT, M: a.Vocab, N: t.n, K: a.Cols, A: w, B: [3]Mat{h},
 			C: logits, around: t, blockRows: vocabRows})
 		t.combine()
 		if a.DH == nil {
 			continue
 		}
 		t.phase = vocabGrad
-		Gemm(p, GemmArgs{Op: "vocabulary weight gradient", Form: NN, M: a.Vocab, N: a.Cols, K: t.n, A: logits, B: [3]Mat{h},
+		Gemm(p, GemmArgs{Precision: a.Precision, Op: "vocabulary weight gradient", Form: NN, M: a.Vocab, N: a.Cols, K: t.n, A: logits, B: [3]Mat{h},
 			C: Mat{a.DW, a.Cols}, Accumulate: true, around: t, blockRows: vocabRows})
-		Gemm(p, GemmArgs{Op: "vocabulary input gradient", Form: TN, M: t.n, N: a.Cols, K: a.Vocab, A: logits, B: [3]Mat{w},
+		Gemm(p, GemmArgs{Precision: a.Precision, Op: "vocabulary input gradient", Form: TN, M: t.n, N: a.Cols, K: a.Vocab, A: logits, B: [3]Mat{w},
 			C: Mat{a.DH[first*a.Cols:], a.Cols}})
 	}
 	t.VocabArgs = VocabArgs{}

@@ -125,7 +125,8 @@ func (t *Tape) Linear(x *Tensor, act kernel.Activation, layers ...Layer) *Tensor
 	out := layers[0].outputs()
 	l.y = t.New(x.Rows, out*l.n)
 	g := kernel.GemmArgs{
-		Op: "linear forward", Form: kernel.NT, M: x.Rows, N: l.y.Cols, K: x.Cols,
+		Precision: t.Precision,
+		Op:        "linear forward", Form: kernel.NT, M: x.Rows, N: l.y.Cols, K: x.Cols,
 		A: x.Mat(), C: l.y.Mat(), BParts: l.n, Act: act,
 	}
 	if layers[0].InputMajor {
@@ -167,7 +168,8 @@ func (l *linear) backward(t *Tape) {
 			kernel.AddColumnSums(t.pool, b.Grad, part, l.y.Rows, out)
 		}
 		w := kernel.GemmArgs{
-			Op: "linear weight gradient", Form: kernel.TN, M: out, N: l.x.Cols, K: l.x.Rows,
+			Precision: t.Precision,
+			Op:        "linear weight gradient", Form: kernel.TN, M: out, N: l.x.Cols, K: l.x.Rows,
 			A: part, B: [3]kernel.Mat{l.x.Mat()}, C: l.layers[i].Weight.gradMat(), Accumulate: true,
 		}
 		if l.layers[i].InputMajor {
@@ -177,7 +179,8 @@ func (l *linear) backward(t *Tape) {
 		kernel.Gemm(t.pool, w)
 	}
 	g := kernel.GemmArgs{
-		Op: "linear input gradient", Form: kernel.NN, M: l.x.Rows, N: l.x.Cols, K: l.y.Cols,
+		Precision: t.Precision,
+		Op:        "linear input gradient", Form: kernel.NN, M: l.x.Rows, N: l.x.Cols, K: l.y.Cols,
 		A: dy, BParts: l.n, Accumulate: t.add(l.x),
 	}
 	g.C = l.x.gradMat()
@@ -221,6 +224,7 @@ func (t *Tape) Attention(q, kv *Tensor, qFrom, kFrom, vFrom, width, heads int, s
 		Q: columns(q.Mat(), qFrom), K: columns(kv.Mat(), kFrom), V: columns(kv.Mat(), vFrom), Out: y.Mat(),
 		QBounds: s.QBounds, KBounds: s.KBounds, QRanks: s.QRanks, KRanks: s.KRanks,
 		Norms: t.floats.take(heads * q.Rows), Drop: drop, QPositions: s.QPositions,
+		Precision: t.Precision,
 	}
 	if s.Bias != nil {
 		a.bias = s.Bias
@@ -320,7 +324,7 @@ func (p *product) backward(t *Tape) {
 func (t *Tape) VocabLoss(h, word, bias *Tensor, labels []int32, scale float32) (losses []float32, hits []bool) {
 	losses, hits = t.floats.take(h.Rows), t.flags.take(h.Rows)
 	a := kernel.VocabArgs{
-		Rows: h.Rows, Cols: h.Cols, Vocab: word.Rows, H: h.Data, W: word.Data,
+		Precision: t.Precision, Rows: h.Rows, Cols: h.Cols, Vocab: word.Rows, H: h.Data, W: word.Data,
 		Labels: labels, Losses: losses, Hits: hits, Scale: scale,
 	}
 	if bias != nil {

@@ -74,6 +74,10 @@ func (t *Tape) spent(x *Tensor) {
 
 // Tape records operations. The zero Tape is not usable; see NewTape.
 type Tape struct {
+	// Precision is that of the products of all operations; it may change between two
+	// steps.
+	Precision kernel.Precision
+
 	pool  *kernel.Pool
 	grads bool
 	ops   []operation

@@ -140,6 +140,29 @@ func silu(p *printer, s isa) {
 	k.done()
 }
 
+// roundBF16 prints dst = src rounded to the upper half of its bits, to nearest and
+// ties to even.
+func roundBF16(p *printer, s isa) {
+	k := function(p, s, "roundBF16(dst, src []float32)", 0, 48)
+	k.op("MOVQ dst_base+0(FP), DI")
+	k.op("MOVQ src_base+24(FP), SI")
+	k.op("MOVQ src_len+32(FP), CX")
+	k.loop("CX", "BX", func(m mask) {
+		m.load("SI", 0)
+		k.op("VPSRLD $16, Z0, Z1")
+		k.op("VPAND %s, Z1, Z1", k.bits(1))
+		k.op("VPADDD %s, Z1, Z1", k.bits(0x7fff))
+		k.op("VPADDD Z0, Z1, Z1")
+		// Rounding must not carry out of what is not a number.
+		k.op("VCMPPS $3, Z0, Z0, Z2")
+		k.op("VPOR %s, Z0, Z0", k.bits(1<<22))
+		k.op("VBLENDVPS Z2, Z0, Z1, Z1")
+		k.op("VPAND %s, Z1, Z1", k.bits(0xffff0000))
+		m.store(1, "DI")
+	})
+	k.done()
+}
+
 func vocabulary(p *printer, s isa) {
 	k := function(p, s, "biasMax(row, top []float32, bias float32)", 0, 52)
 	k.op("MOVQ row_base+0(FP), DI")
