@@ -80,7 +80,8 @@ type Origin struct {
 	// Source is the task's source and Epoch the source's pass.
 	Source string
 	Epoch  int64
-	// Spans lists the document parts the sequence is made of, in order.
+	// Spans lists the document parts the sequence is made of, in order, in tokens of
+	// the whole documents: a span that marked tokens were cut from is several.
 	Spans []Span
 }
 

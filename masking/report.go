@@ -81,7 +81,11 @@ func (r *Report) Add(b *Batch) {
 		if i == 0 || o.Index != b.Origins[i-1].Index {
 			samples++
 		}
-		r.Documents += int64(len(o.Spans))
+		for j, span := range o.Spans {
+			if j == 0 || span.Doc != o.Spans[j-1].Doc || span.Start <= o.Spans[j-1].End { // else tokens were cut in between
+				r.Documents++
+			}
+		}
 	}
 	r.Samples += samples
 	r.Room += samples * r.views * int64(r.seqLens(b.Step))

@@ -53,6 +53,8 @@ type Census struct {
 	// Overlong is how many of their sentences had to be cut; in layouts that cut
 	// anywhere, of their documents.
 	Windows, Tokens, Overlong int64
+	// Cut is how many tokens of these documents marked spans took.
+	Cut int64
 	// Read is how many tokens lie in the blocks that hold these windows.
 	Read int64
 }
@@ -65,6 +67,7 @@ func (c *Census) add(o Census) {
 	c.Windows += o.Windows
 	c.Tokens += o.Tokens
 	c.Overlong += o.Overlong
+	c.Cut += o.Cut
 	c.Read += o.Read
 }
 
@@ -91,6 +94,9 @@ func (r reader) plan(b *shards.Block, p *plan, take func(doc int)) Census {
 			c.OtherSplit++
 		default:
 			p.add(b.SentenceEnds[b.SentenceBounds[d]:b.SentenceBounds[d+1]])
+			for _, g := range b.Gaps[d] {
+				c.Cut += int64(g.Tokens)
+			}
 			if take != nil {
 				take(d)
 			}
@@ -109,6 +115,7 @@ type loaded struct {
 	plan
 	ids    []string
 	tokens []int32
+	cuts   cuts
 }
 
 // load makes a loaded block, which shares no memory with b.
@@ -120,6 +127,12 @@ func (r reader) load(b *shards.Block) *loaded {
 	l.tokens = make([]int32, 0, l.plan.tokens)
 	for i, d := range docs {
 		l.ids[i] = b.IDs[d]
+		if gaps := b.Gaps[int(d)]; gaps != nil {
+			if l.cuts == nil {
+				l.cuts = cuts{}
+			}
+			l.cuts[l.ids[i]] = gaps
+		}
 		n := l.ends[l.bounds[i+1]-1] - l.start(l.bounds[i])
 		l.tokens = append(l.tokens, b.Tokens[b.DocBounds[d]:b.DocBounds[d]+n]...)
 	}
@@ -128,7 +141,7 @@ func (r reader) load(b *shards.Block) *loaded {
 
 // bytes is the memory that the block takes, nearly.
 func (l *loaded) bytes() int64 {
-	return int64(4*(len(l.tokens)+len(l.ends)+len(l.bounds)+len(l.windows)+len(l.order)) + 48*len(l.ids))
+	return int64(4*(len(l.tokens)+len(l.ends)+len(l.bounds)+len(l.windows)+len(l.order)) + 48*len(l.ids) + 96*len(l.cuts))
 }
 
 // document returns the document that holds a piece.

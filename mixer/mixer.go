@@ -55,6 +55,9 @@ type Options struct {
 	BatchSize   int
 	BatchTokens int64
 	Layout      Layout
+	// Cut says the marked spans of which rules are left out of texts; a predicate that
+	// calls cut() says it for its component.
+	Cut CutRules
 	// Split is what part of the documents is read; HeldoutFraction of them, chosen
 	// by a hash of their id, are held out.
 	Split           Split
@@ -140,6 +143,14 @@ func (m *Mixer) add(ctx context.Context, sources []Source) error {
 			return unknownSource(c.Name, names)
 		}
 		blocks := sources[i].Blocks
+		if cutter, ok := blocks.(Cutter); ok {
+			var err error
+			if blocks, err = cutter.Cut(options.Cut); err != nil {
+				return err
+			}
+		} else if options.Cut.some {
+			return &MixError{Offset: -1, Reason: "the shards of " + c.Name + " have no cuts to choose from"}
+		}
 		if c.Where != "" {
 			filterer, ok := blocks.(Filterer)
 			if !ok {
@@ -152,7 +163,7 @@ func (m *Mixer) add(ctx context.Context, sources []Source) error {
 		}
 		for i2, seqLen := range options.lengths() {
 			s := &source{
-				Component: c, task: task, blocks: blocks, digest: sources[i].Digest,
+				Component: c, task: task, blocks: blocks, digest: sources[i].Digest, cut: options.Cut.String(),
 				reader: reader{options.Layout, seqLen, options.Split, options.HeldoutFraction},
 				key:    counter.NewKey(options.Seed, "mixer/order/"+c.Label()),
 				vocab:  options.VocabSize,
@@ -257,7 +268,7 @@ func (m *Mixer) Digest() string {
 	for _, s := range m.sources {
 		digests = append(digests, s.digest)
 	}
-	return store.Key("tributary/mixer/2", o.Mix, o.Weighting, o.AtEnd, o.Stages, digests, o.Seed, o.SeqLen, o.BatchSize, o.BatchTokens, o.Layout, o.Split, o.HeldoutFraction, o.ShuffleTokens)
+	return store.Key("tributary/mixer/3", o.Mix, o.Cut.String(), o.Weighting, o.AtEnd, o.Stages, digests, o.Seed, o.SeqLen, o.BatchSize, o.BatchTokens, o.Layout, o.Split, o.HeldoutFraction, o.ShuffleTokens)
 }
 
 // Samples returns the samples of a rank's part of a step: with batches of B

@@ -39,7 +39,10 @@ func Open(ctx context.Context, options Options) (*Mixer, error) {
 			return nil, shut(err)
 		}
 		sets = append(sets, set)
-		sources = append(sources, Source{Name: c.Name, Blocks: shardBlocks{set, options.Data, c.Name}, Digest: set.Digest()})
+		sources = append(sources, Source{Name: c.Name, Blocks: shardBlocks{Set: set, data: options.Data, name: c.Name}, Digest: set.Digest()})
+	}
+	if err := checkCut(options, sources); err != nil {
+		return nil, shut(err)
 	}
 	m, err := New(ctx, options, sources)
 	if err != nil {
@@ -66,4 +69,24 @@ func missing(options Options, name string, noShards error) error {
 		}
 	}
 	return unknownSource(name, names)
+}
+
+// checkCut sees to it that the rules whose spans are cut were run on some source.
+func checkCut(options Options, sources []Source) error {
+	var known []string
+	for _, s := range sources {
+		rules, err := markRules(filepath.Join(options.Data, s.Name, "marks"))
+		if err != nil {
+			return err
+		}
+		known = append(known, rules...)
+	}
+	slices.Sort(known)
+	known = slices.Compact(known)
+	for _, rule := range options.Cut.rules {
+		if !slices.Contains(known, rule) {
+			return fmt.Errorf("cut: %w", unknown("rule", rule, known))
+		}
+	}
+	return nil
 }

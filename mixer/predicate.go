@@ -31,6 +31,19 @@ type Filterer interface {
 type shardBlocks struct {
 	*shards.Set
 	data, name string
+	cut        CutRules
+}
+
+// ReadBlock reads a block without the spans that are cut.
+func (b shardBlocks) ReadBlock(ctx context.Context, i int, to *shards.Block) error {
+	return b.ReadBlockCut(ctx, i, to, b.cut.wanted)
+}
+
+// Cut implements Cutter. Rules that were never run on the source mark nothing; that
+// some rule of the mix has the name is checked by Open.
+func (b shardBlocks) Cut(rules CutRules) (Blocks, error) {
+	b.cut = rules
+	return b, nil
 }
 
 // Filter returns the documents for which an expression over the shards' columns
@@ -39,6 +52,8 @@ type shardBlocks struct {
 //	marked("rule", ...)   a mark of one of the rules covers the document
 //	marked()              a mark of any rule does
 //	kept                  no mark of a default rule does
+//	cut("rule", ...)      always true: of the texts, the spans that these rules marked
+//	                      are cut and no others; cut() cuts none
 //
 // An expression that uses neither keeps, of the documents for which it holds,
 // those that are kept without one.
@@ -66,7 +81,10 @@ func (b shardBlocks) Filter(ctx context.Context, where string) (Blocks, error) {
 			}
 		}
 	}
-	return &filtered{b.Set, p}, nil
+	if p.cuts {
+		b.cut = p.cut
+	}
+	return &filtered{b, p}, nil
 }
 
 // markRules returns the names of the rules that were run on a source: its mark
@@ -100,6 +118,8 @@ type predicate struct {
 	asksKept  bool
 	asksRules bool
 	marks     map[string]uint64 // by document, the rules as bits
+	cuts      bool              // it says what is cut
+	cut       CutRules
 }
 
 // newPredicate compiles an expression over columns, each given with a value of its
@@ -110,7 +130,7 @@ func newPredicate(where string, columns map[string]any, rules []string) (*predic
 		return nil, err
 	}
 	p := &predicate{rules: rules}
-	names := append(slices.Sorted(maps.Keys(columns)), "kept", "marked")
+	names := append(slices.Sorted(maps.Keys(columns)), "kept", "marked", "cut")
 	seen := &seen{declared: map[string]bool{}}
 	ast.Walk(&tree.Node, seen)
 	for _, name := range seen.names {
@@ -121,19 +141,25 @@ func newPredicate(where string, columns map[string]any, rules []string) (*predic
 			p.asksRules = true
 		case name == "kept":
 			p.asksKept = true
+		case name == "cut":
+			p.cuts, p.cut = true, CutRules{some: true, rules: seen.cuts}
 		case !column:
 			return nil, unknown("column", name, names)
 		case !slices.Contains(p.columns, name):
 			p.columns = append(p.columns, name)
 		}
 	}
-	for _, rule := range seen.rules {
+	if seen.computed {
+		return nil, errors.New("cut takes names of rules in quotation marks")
+	}
+	for _, rule := range slices.Concat(seen.rules, seen.cuts) {
 		if !slices.Contains(rules, rule) {
 			return nil, unknown("rule", rule, rules)
 		}
 	}
 	env := maps.Clone(columns)
 	env["kept"], env["marked"] = false, func(...string) bool { return false }
+	env["cut"] = func(...string) bool { return true }
 	options := []expr.Option{expr.Env(env), expr.AsBool()}
 	// The stream must not depend on when or where it is read.
 	for _, clock := range []string{"now", "date", "duration", "timezone"} {
@@ -151,11 +177,12 @@ func unknown(kind, name string, known []string) error {
 	return fmt.Errorf("there is no %s %q; there are %q", kind, name, known)
 }
 
-// seen collects what an expression names: columns, and the rules that marked is
-// called with.
+// seen collects what an expression names: columns, and the rules that marked and cut
+// are called with.
 type seen struct {
-	names, rules []string
-	declared     map[string]bool
+	names, rules, cuts []string
+	declared           map[string]bool
+	computed           bool // cut has an argument that is no name
 }
 
 // Visit implements ast.Visitor.
@@ -171,6 +198,16 @@ func (s *seen) Visit(node *ast.Node) {
 				if rule, ok := a.(*ast.StringNode); ok {
 					s.rules = append(s.rules, rule.Value)
 				}
+			}
+		}
+		if callee, ok := n.Callee.(*ast.IdentifierNode); ok && callee.Value == "cut" {
+			for _, a := range n.Arguments {
+				rule, ok := a.(*ast.StringNode)
+				if !ok {
+					s.computed = true
+					continue
+				}
+				s.cuts = append(s.cuts, rule.Value)
 			}
 		}
 	}
@@ -192,13 +229,13 @@ func (p *predicate) has(id string, rules []string) bool {
 
 // filtered is shards of which a predicate keeps some documents.
 type filtered struct {
-	*shards.Set
+	shardBlocks
 	predicate *predicate
 }
 
 // ReadBlock reads a block with what the predicate keeps.
 func (f *filtered) ReadBlock(ctx context.Context, i int, b *shards.Block) error {
-	if err := f.Set.ReadBlock(ctx, i, b); err != nil {
+	if err := f.shardBlocks.ReadBlock(ctx, i, b); err != nil {
 		return err
 	}
 	p := f.predicate
@@ -207,7 +244,10 @@ func (f *filtered) ReadBlock(ctx context.Context, i int, b *shards.Block) error 
 		return err
 	}
 	row := 0
-	env := map[string]any{"marked": func(rules ...string) bool { return p.has(b.IDs[row], rules) }}
+	env := map[string]any{
+		"marked": func(rules ...string) bool { return p.has(b.IDs[row], rules) },
+		"cut":    func(...string) bool { return true },
+	}
 	var machine vm.VM
 	for ; row < len(b.IDs); row++ {
 		for j, name := range p.columns {

@@ -23,7 +23,8 @@ type Sample struct {
 	// end in Tokens, ascending; the last is len(Tokens).
 	Tokens []int32
 	Ends   []int32
-	// Spans are the parts of documents that Tokens is made of, end to end.
+	// Spans are the parts of documents that Tokens is made of, end to end, in tokens
+	// of what was read of the documents (see Whole).
 	Spans []Span
 
 	component  *source

@@ -26,6 +26,7 @@ type source struct {
 	task   int // the component's index
 	blocks Blocks
 	digest string
+	cut    string // what is cut from its texts, as CutRules has it
 	reader reader
 	key    counter.Key // of its order
 	vocab  int         // tokens must lie below it, if it is not 0

@@ -145,6 +145,15 @@ func (s *source) windowsOf(ctx context.Context, jobs int, wanted map[string]bool
 					}
 				}
 			}
+			if l.cuts != nil {
+				var whole []windowOf
+				for _, w := range found[i] {
+					for _, span := range l.cuts.whole([]Span{w.span}) {
+						whole = append(whole, windowOf{w.block, w.window, span})
+					}
+				}
+				found[i] = whole
+			}
 			return nil
 		}
 	})

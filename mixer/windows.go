@@ -23,13 +23,13 @@ func newWindowCache(data string) windowCache {
 	return windowCache(filepath.Join(data, ".cache", "windows"))
 }
 
-const windowMagic = "tributary/windows/1\n"
+const windowMagic = "tributary/windows/2\n"
 
 // path is the file of a source: its name is the hash of all that the counts
 // depend on.
 func (c windowCache) path(s *source) string {
 	r := s.reader
-	return filepath.Join(string(c), store.Key(windowMagic, s.digest, s.Where, r.layout, r.seqLen, r.split, r.heldout))
+	return filepath.Join(string(c), store.Key(windowMagic, s.digest, s.Where, s.cut, r.layout, r.seqLen, r.split, r.heldout))
 }
 
 // read returns the counts of a source's n blocks. A file that is not there or not
@@ -88,5 +88,5 @@ func (c windowCache) write(s *source, counts []blockCount) {
 }
 
 func (c *Census) fields() []*int64 {
-	return []*int64{&c.Documents, &c.Marked, &c.Blank, &c.OtherSplit, &c.Windows, &c.Tokens, &c.Overlong, &c.Read}
+	return []*int64{&c.Documents, &c.Marked, &c.Blank, &c.OtherSplit, &c.Windows, &c.Tokens, &c.Overlong, &c.Cut, &c.Read}
 }

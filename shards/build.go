@@ -241,7 +241,7 @@ func (b *builder) run(ctx context.Context, m *Manifest) error {
 			return err
 		}
 		b.refreshed = false
-		m.Rows, m.Tokens = 0, 0
+		m.Rows, m.Tokens, m.Cut = 0, 0, 0
 	}
 	// Of a manifest that does not read, or that vouches for files about to be
 	// replaced, nothing may be left for a killed build to leave behind.
@@ -264,12 +264,12 @@ func (b *builder) build(ctx context.Context, m *Manifest) (err error) {
 	}
 	b.cfg.Meter.Begin("laying down "+b.source, "documents", b.documents, 0)
 	w := &writer{dir: b.dir, shardBytes: b.cfg.ShardBytes}
-	err = b.lay(ctx, w, m, func(add func(key []byte, add func(marks []string) error) error) error {
+	err = b.lay(ctx, w, m, func(add func(key []byte, add func(marked) error) error) error {
 		for rec, err := range rows.All(ctx) {
 			if err != nil {
 				return err
 			}
-			if err := add(rec.Key, func(marks []string) error { return w.add(rec.Key, rec.Value, marks) }); err != nil {
+			if err := add(rec.Key, func(m marked) error { return w.add(rec.Key, rec.Value, m) }); err != nil {
 				return err
 			}
 		}
@@ -283,7 +283,7 @@ func (b *builder) build(ctx context.Context, m *Manifest) (err error) {
 
 // lay writes rows, which each calls its argument with in order, joined with their
 // marks, and describes the files in m.
-func (b *builder) lay(ctx context.Context, w *writer, m *Manifest, each func(add func(key []byte, add func(marks []string) error) error) error) (err error) {
+func (b *builder) lay(ctx context.Context, w *writer, m *Manifest, each func(add func(key []byte, add func(marked) error) error) error) (err error) {
 	defer w.abort()
 	marks, err := extsort.New(filepath.Join(b.dir, spillDir, "marks"), max(b.cfg.MemoryBytes/8, 1<<20))
 	if err != nil {
@@ -293,15 +293,31 @@ func (b *builder) lay(ctx context.Context, w *writer, m *Manifest, each func(add
 	if err := sortMarks(ctx, b.cfg.Data, b.source, marks); err != nil {
 		return err
 	}
-	join := newMarkJoin(marks.All(ctx))
+	cuts, err := extsort.New(filepath.Join(b.dir, spillDir, "cuts"), max(b.cfg.MemoryBytes/8, 1<<20))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, cuts.Close()) }()
+	if err := sortCuts(ctx, b.cfg.Data, b.source, b.tok, b.cfg.Jobs, cuts); err != nil {
+		return err
+	}
+	join, cutJoin := newMarkJoin(marks.All(ctx)), newMarkJoin(cuts.All(ctx))
 	defer join.stop()
-	err = each(func(key []byte, add func([]string) error) error {
+	defer cutJoin.stop()
+	err = each(func(key []byte, add func(marked) error) error {
 		rules, err := join.of(key)
 		if err != nil {
 			return err
 		}
+		cuts, err := cutJoin.cutsOf(key)
+		if err != nil {
+			return err
+		}
+		if len(cuts) > 0 {
+			m.Cut++
+		}
 		b.cfg.Meter.Add(1)
-		return add(rules)
+		return add(marked{rules, cuts})
 	})
 	if err != nil {
 		return err

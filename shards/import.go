@@ -91,12 +91,12 @@ func Import(ctx context.Context, cfg Config, source, tokenizer, digest string, v
 		return r, err
 	}
 	w := &writer{dir: b.dir, shardBytes: cfg.ShardBytes}
-	err = b.lay(ctx, w, m, func(add func(key []byte, add func(marks []string) error) error) error {
+	err = b.lay(ctx, w, m, func(add func(key []byte, add func(marked) error) error) error {
 		for rec, err := range rows.All(ctx) {
 			if err != nil {
 				return err
 			}
-			if err := add(rec.Key, func(marks []string) error { return w.add(rec.Key, rec.Value, marks) }); err != nil {
+			if err := add(rec.Key, func(m marked) error { return w.add(rec.Key, rec.Value, m) }); err != nil {
 				return err
 			}
 		}

@@ -14,7 +14,7 @@ import (
 
 // shardsFormat names the layout of the files. It is part of every key, so that a
 // new layout is built anew.
-const shardsFormat = "tributary/shards/2"
+const shardsFormat = "tributary/shards/3"
 
 // ErrNoShards says that a source has no shards for a tokenizer.
 var ErrNoShards = errors.New("the source has no shards for this tokenizer; shard it first")
@@ -37,6 +37,8 @@ type Manifest struct {
 	// Texts is the digest of the documents' ids and texts, "" where there were none:
 	// as long as it is the same, so are the tokens.
 	Texts string `json:"texts,omitempty"`
+	// Cut counts the documents that have cuts.
+	Cut int64 `json:"cut"`
 	// Blocks lists the blocks of all files in order.
 	Blocks []BlockInfo `json:"blocks"`
 }

@@ -32,6 +32,10 @@ type Set struct {
 	first []int
 	// marked holds the ids of the documents that marks cover whole, ascending.
 	marked [][16]byte
+	// cutsColumn says that the column of cuts shows the current marks; else cuts holds
+	// those of the documents that have some.
+	cutsColumn bool
+	cuts       map[[16]byte][]Cut
 
 	mu    sync.Mutex
 	files map[int]*shardFile
@@ -71,6 +75,9 @@ type Block struct {
 	SentenceBounds []int32
 	// Keep is false for documents that a mark covers whole. Length rows.
 	Keep []bool
+	// Gaps says where tokens were cut from documents, by the row of those that lost
+	// any.
+	Gaps map[int][]Gap
 
 	text []byte
 }
@@ -93,12 +100,20 @@ func Open(ctx context.Context, dataDir, source, tokenizer string) (*Set, error) 
 	if s.marksKey, err = dedup.MarksKey(dataDir, source); err != nil {
 		return nil, err
 	}
+	spans := false
 	for mark, err := range dedup.Marks(ctx, dataDir, source) {
 		if err != nil {
 			return nil, fmt.Errorf("opening the shards of %s: %w", source, err)
 		}
 		if mark.Whole() {
 			s.marked = append(s.marked, hashID(mark.ID))
+		} else {
+			spans = true
+		}
+	}
+	if s.cutsColumn = m.MarksKey == s.marksKey && m.Cut > 0; spans && m.MarksKey != s.marksKey {
+		if err := s.findCuts(ctx, dataDir); err != nil {
+			return nil, fmt.Errorf("opening the shards of %s: %w", source, err)
 		}
 	}
 	slices.SortFunc(s.marked, compareIDs)
@@ -141,9 +156,15 @@ func (s *Set) Marked() int { return len(s.marked) }
 // Digest is the hash of everything ReadBlock gives: rows and marks.
 func (s *Set) Digest() string { return store.Key(s.manifest.Digest(), s.marksKey) }
 
-// ReadBlock reads block i into b. A file whose bytes are not those its manifest
-// vouches for gives a *store.DamagedError, before anything of it is used.
+// ReadBlock reads block i into b, without the tokens that marks of any rule cover. A
+// file whose bytes are not those its manifest vouches for gives a
+// *store.DamagedError, before anything of it is used.
 func (s *Set) ReadBlock(ctx context.Context, i int, b *Block) error {
+	return s.ReadBlockCut(ctx, i, b, func(string) bool { return true })
+}
+
+// ReadBlockCut is ReadBlock without the tokens that marks of the wanted rules cover.
+func (s *Set) ReadBlockCut(ctx context.Context, i int, b *Block, wanted func(rule string) bool) error {
 	if i < 0 || i >= s.Blocks() {
 		return fmt.Errorf("reading block %d of %s: it has %d blocks", i, s.dir, s.Blocks())
 	}
@@ -165,6 +186,19 @@ func (s *Set) ReadBlock(ctx context.Context, i int, b *Block) error {
 		_, marked := slices.BinarySearchFunc(s.marked, hashID(id), compareIDs)
 		b.Keep = append(b.Keep, !marked)
 	}
+	switch {
+	case s.cutsColumn:
+		return guard(path, func() error {
+			rows, err := readCuts(f.pq.RowGroups()[i-s.first[info.File]], b.Rows())
+			if err != nil {
+				return err
+			}
+			return b.cut(func(row int) []Cut { return rows[row].Cuts }, wanted)
+		})
+	case s.cuts != nil:
+		return b.cut(func(row int) []Cut { return s.cuts[hashID(b.IDs[row])] }, wanted)
+	}
+	clear(b.Gaps)
 	return nil
 }
 

@@ -45,7 +45,7 @@ func (b *builder) refresh(ctx context.Context, old, m *Manifest) (err error) {
 	}()
 	b.cfg.Meter.Begin("marking "+b.source, "documents", b.documents, 0)
 	w := &writer{dir: next, shardBytes: b.cfg.ShardBytes}
-	err = b.lay(ctx, w, m, func(add func(key []byte, add func(marks []string) error) error) error {
+	err = b.lay(ctx, w, m, func(add func(key []byte, add func(marked) error) error) error {
 		var key []byte
 		for i := range set.Blocks() {
 			rows, err := set.readRows(ctx, i)
@@ -59,8 +59,8 @@ func (b *builder) refresh(ctx context.Context, old, m *Manifest) (err error) {
 						return err
 					}
 				}
-				err := add(key, func(marks []string) error {
-					r.Marks = marks
+				err := add(key, func(m marked) error {
+					r.Marks, r.Cuts = m.rules, m.cuts
 					return w.addRow(r)
 				})
 				if err != nil {

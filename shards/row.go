@@ -43,8 +43,10 @@ type row struct {
 	signals.Signals
 
 	// Marks names the rules that had marked the whole document when the shard was
-	// written, in order of name.
+	// written, in order of name, and Cuts holds the tokens of the spans that rules had
+	// marked, in order of rule and place.
 	Marks []string `parquet:"marks,list"`
+	Cuts  []Cut    `parquet:"cuts,list"`
 }
 
 // metadata is what a row says of its document: all but the tokens and the marks.

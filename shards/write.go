@@ -52,13 +52,13 @@ func (c *countingWriter) Write(p []byte) (int, error) {
 func partName(i int) string { return fmt.Sprintf("part-%05d.parquet", i) }
 
 // add appends a row from its spilled form.
-func (w *writer) add(key, value []byte, marks []string) error {
+func (w *writer) add(key, value []byte, m marked) error {
 	r, arena, err := decodeRow(key, value, w.arena)
 	if err != nil {
 		return err
 	}
 	w.arena = arena
-	r.Marks = marks
+	r.Marks, r.Cuts = m.rules, m.cuts
 	return w.addRow(r)
 }
 
