@@ -42,6 +42,9 @@ func ParseCut(text string) (CutRules, error) {
 	return c, nil
 }
 
+// NoCut cuts nothing.
+func NoCut() CutRules { return CutRules{some: true} }
+
 // String writes the rules as ParseCut reads them.
 func (c CutRules) String() string {
 	switch {

@@ -39,6 +39,9 @@ type BatchConfig struct {
 	AtEnd     mixer.AtEnd
 	Stages    []mixer.Stage
 	Curricula []mixer.Curriculum
+	// Cut says which marked spans are left out of texts. Labelled texts are never cut:
+	// their labels are of the whole.
+	Cut mixer.CutRules
 	// Options are knobs of the objective; Seed, SeqLen and Frequencies are filled in.
 	Options masking.Options
 	// HeldoutFraction of the documents is never trained on; Split says which part
@@ -97,7 +100,10 @@ func OpenBatches(ctx context.Context, cfg BatchConfig) (*Batches, error) {
 	read := mixer.Options{
 		Data: cfg.Data, Tokenizer: name, Mix: cfg.Mix, Weighting: cfg.Weighting, AtEnd: cfg.AtEnd, Stages: slices.Clone(cfg.Stages),
 		Seed: cfg.Seed, SeqLen: objective.SeqLen(), BatchSize: cfg.BatchSize, BatchTokens: cfg.BatchTokens,
-		Layout: objective.Layout(), Split: cfg.Split, HeldoutFraction: cfg.HeldoutFraction, VocabSize: t.VocabSize(), Jobs: cfg.Jobs,
+		Layout: objective.Layout(), Cut: cfg.Cut, Split: cfg.Split, HeldoutFraction: cfg.HeldoutFraction, VocabSize: t.VocabSize(), Jobs: cfg.Jobs,
+	}
+	if read.Layout == mixer.Whole {
+		read.Cut = mixer.NoCut()
 	}
 	var lengths []int
 	for i := range read.Stages {

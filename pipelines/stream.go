@@ -27,6 +27,8 @@ type StreamSection struct {
 	Curricula []string `yaml:"curricula"`
 	// Tokens is the size of a batch in tokens, in place of its number of sequences.
 	Tokens int64 `yaml:"batch_tokens"`
+	// Cut says which marked spans are cut from texts, as mixer.ParseCut reads it.
+	Cut string `yaml:"cut"`
 	// Packing and the others are options of the objective (masking.Options).
 	Packing    string `yaml:"packing"`
 	Isolate    bool   `yaml:"isolate"`
@@ -41,7 +43,7 @@ func (s StreamSection) String() string {
 	var parts []string
 	for _, p := range []struct{ key, value string }{
 		{"weights", s.Weights}, {"at_end", s.AtEnd}, {"stages", strings.Join(s.Stages, "; ")}, {"lengths", strings.Join(s.Lengths, "; ")},
-		{"curricula", strings.Join(s.Curricula, "; ")}, {"packing", s.Packing},
+		{"curricula", strings.Join(s.Curricula, "; ")}, {"packing", s.Packing}, {"cut", s.Cut},
 	} {
 		if p.value != "" {
 			parts = append(parts, p.key+" "+p.value)
@@ -75,6 +77,9 @@ func (s StreamSection) Apply(cfg *BatchConfig) error {
 		cfg.AtEnd = mixer.Stop
 	default:
 		return fmt.Errorf("at the end of a source: %q is neither redistribute nor stop", s.AtEnd)
+	}
+	if cfg.Cut, err = mixer.ParseCut(s.Cut); err != nil {
+		return err
 	}
 	for _, text := range s.Stages {
 		stage, err := mixer.ParseStage(text)

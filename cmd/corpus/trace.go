@@ -11,43 +11,17 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tributary-ml/tributary/cmd/internal/cli"
-	"github.com/tributary-ml/tributary/masking"
-	"github.com/tributary-ml/tributary/mixer"
+	"github.com/tributary-ml/tributary/cmd/internal/stream"
 	"github.com/tributary-ml/tributary/pipelines"
 	"github.com/tributary-ml/tributary/shards"
 )
 
-// streamFlags say which stream of batches is meant; they are those of 'pretrain
-// batches'.
-type streamFlags struct {
-	mix string
-	cfg pipelines.BatchConfig
-}
-
-func (s *streamFlags) add(cmd *cobra.Command) {
-	f := cmd.Flags()
-	f.StringVar(&s.mix, "mix", "", "the run's mix, such as books:0.3,wiki:0.7")
-	f.StringVar(&s.cfg.Objective, "objective", pipelines.DefaultObjective, "the run's objective")
-	f.StringVar(&s.cfg.Tokenizer, "tokenizer", "", "tokenizer of the shards (default: the only one of the data root)")
-	f.Uint64Var(&s.cfg.Seed, "seed", 1, "the run's seed")
-	f.IntVar(&s.cfg.SeqLen, "seq-len", pipelines.DefaultSeqLen, "longest sequence in tokens")
-	f.IntVar(&s.cfg.BatchSize, "batch", pipelines.DefaultBatchSize, "sequences of a step")
-	f.Float64Var(&s.cfg.HeldoutFraction, "heldout", pipelines.DefaultHeldoutFraction, "share of the documents that is held out")
-}
-
-func (s *streamFlags) open(cmd *cobra.Command, env *cli.Env) (*pipelines.Batches, error) {
-	if s.mix == "" {
-		return nil, cli.Usage(cmd, "--mix is missing: name the mix, such as --mix books:0.3,wiki:0.7")
-	}
-	mix, err := mixer.ParseMix(s.mix)
+// openStream opens the stream that flags describe.
+func openStream(cmd *cobra.Command, env *cli.Env, flags *stream.Flags) (*pipelines.Batches, error) {
+	cfg, err := flags.Config(cmd, env)
 	if err != nil {
-		return nil, cli.Usage(cmd, "--mix: %v", err)
+		return nil, err
 	}
-	if err := masking.CheckObjective(s.cfg.Objective); err != nil {
-		return nil, cli.Usage(cmd, "--objective: %v", err)
-	}
-	cfg := s.cfg
-	cfg.Mix, cfg.Data, cfg.Jobs = mix, env.Data, env.Jobs
 	return pipelines.OpenBatches(cmd.Context(), cfg)
 }
 
@@ -61,7 +35,7 @@ type traced struct {
 }
 
 func traceCommand(env *cli.Env) *cobra.Command {
-	var stream streamFlags
+	var flags stream.Flags
 	var step int64
 	sequence := 0
 	cmd := &cobra.Command{
@@ -72,7 +46,7 @@ documents it is made of, each with the file, record and byte it was read from.`,
 		Example: `  corpus trace --mix books:0.3,wiki:0.7 --step 1000 --sequence 5`,
 		Args:    cli.Args(0, 0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			b, err := stream.open(cmd, env)
+			b, err := openStream(cmd, env, &flags)
 			if err != nil {
 				return err
 			}
@@ -119,14 +93,14 @@ documents it is made of, each with the file, record and byte it was read from.`,
 			})
 		},
 	}
-	stream.add(cmd)
+	flags.Add(cmd)
 	cmd.Flags().Int64Var(&step, "step", 0, "the step")
 	cmd.Flags().IntVar(&sequence, "sequence", 0, "the sequence's number in the step")
 	return cmd
 }
 
 func whereUsedCommand(env *cli.Env) *cobra.Command {
-	var stream streamFlags
+	var flags stream.Flags
 	var source string
 	var from, to int64
 	cmd := &cobra.Command{
@@ -138,7 +112,7 @@ func whereUsedCommand(env *cli.Env) *cobra.Command {
 			if source == "" {
 				return cli.Usage(cmd, "--source is missing: name the documents' source")
 			}
-			b, err := stream.open(cmd, env)
+			b, err := openStream(cmd, env, &flags)
 			if err != nil {
 				return err
 			}
@@ -159,7 +133,7 @@ func whereUsedCommand(env *cli.Env) *cobra.Command {
 			})
 		},
 	}
-	stream.add(cmd)
+	flags.Add(cmd)
 	cmd.Flags().StringVar(&source, "source", "", "the documents' source")
 	cmd.Flags().Int64Var(&from, "from", 0, "first step")
 	cmd.Flags().Int64Var(&to, "to", 1000, "the step after the last")
@@ -167,7 +141,7 @@ func whereUsedCommand(env *cli.Env) *cobra.Command {
 }
 
 func serveCommand(env *cli.Env) *cobra.Command {
-	var stream streamFlags
+	var flags stream.Flags
 	var listen, socket, tokenFile string
 	cmd := &cobra.Command{
 		Use:   "serve",
@@ -194,7 +168,7 @@ is not loopback needs a token, read from a file; it is not encrypted.`,
 					return errors.New("reading the token: the file is empty")
 				}
 			}
-			b, err := stream.open(cmd, env)
+			b, err := openStream(cmd, env, &flags)
 			if err != nil {
 				return err
 			}
@@ -215,7 +189,7 @@ is not loopback needs a token, read from a file; it is not encrypted.`,
 			return b.ServeFlight(cmd.Context(), l, token)
 		},
 	}
-	stream.add(cmd)
+	flags.Add(cmd)
 	cmd.Flags().StringVar(&listen, "listen", "", "address for Arrow Flight, such as 127.0.0.1:8815")
 	cmd.Flags().StringVar(&socket, "socket", "", "path of a Unix socket for Arrow streams")
 	cmd.Flags().StringVar(&tokenFile, "token-file", "", "file that holds the token requests must bear")

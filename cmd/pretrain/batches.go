@@ -9,72 +9,14 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tributary-ml/tributary/cmd/internal/cli"
+	"github.com/tributary-ml/tributary/cmd/internal/stream"
 	"github.com/tributary-ml/tributary/masking"
 	"github.com/tributary-ml/tributary/mixer"
 	"github.com/tributary-ml/tributary/pipelines"
 )
 
-// streamFlags are the flags that say which batches are read; training and
-// 'pretrain batches' share them, so that the same flags mean the same batches.
-type streamFlags struct {
-	mix     string
-	cfg     pipelines.BatchConfig
-	section pipelines.StreamSection
-}
-
-func (s *streamFlags) add(cmd *cobra.Command) {
-	f := cmd.Flags()
-	f.StringVar(&s.mix, "mix", "", "sources and their shares of the tokens, such as books:0.3,wiki:0.7")
-	f.StringVar(&s.cfg.Objective, "objective", pipelines.DefaultObjective, "what is predicted: "+strings.Join(masking.Objectives(), ", ")+", or a point of the grid such as task:mask:ltr:denoise")
-	f.StringVar(&s.cfg.Tokenizer, "tokenizer", "", "name of the shards' tokenizer (default: the only one of the data root)")
-	f.Uint64Var(&s.cfg.Seed, "seed", 1, "seed of the order, the masks and the weights")
-	f.IntVar(&s.cfg.SeqLen, "seq-len", pipelines.DefaultSeqLen, "longest sequence in tokens, special tokens included")
-	f.IntVar(&s.cfg.BatchSize, "batch", pipelines.DefaultBatchSize, "sequences of a step")
-	f.StringVar(&s.section.Weights, "weights", "", "what weights mean: fixed, proportional, temperature=T, cap=N, by=tokens, by=samples (several with commas)")
-	f.StringVar(&s.section.AtEnd, "at-end", "", "when a source was read as often as it may be (books:0.3@4): redistribute its share or stop (default redistribute)")
-	f.StringArrayVar(&s.section.Stages, "stage", nil, "a mix that takes over later, such as 1000=books:1,wiki:3 or '1000..2000 cosine=books:1,wiki:3' (may be repeated)")
-	f.StringArrayVar(&s.section.Lengths, "grow", nil, "a sequence length that takes over at a step, such as 900=512 (may be repeated)")
-	f.StringArrayVar(&s.section.Curricula, "curriculum", nil, "parts of a source by a signal, with the steps at which they join or how often they count, such as 'wiki words 0:100 1000:inf' or 'wiki words 100 inf*3' (may be repeated)")
-	f.Int64Var(&s.section.Tokens, "batch-tokens", 0, "tokens of a step, in place of --batch")
-	f.StringVar(&s.section.Packing, "packing", "", fmt.Sprintf("how documents become sequences, for objectives that have a choice: %v", masking.Packings()))
-	f.BoolVar(&s.section.Isolate, "isolate", false, "documents of a packed sequence do not see each other and their positions begin anew")
-	f.BoolVar(&s.section.WholeWords, "whole-words", false, "hide all pieces of a word or none")
-	f.BoolVar(&s.section.NoFallback, "no-sop-fallback", false, "albert: no random second part for texts of one sentence")
-	f.BoolVar(&s.section.Bernoulli, "bernoulli", false, "hide each token with a chance, not an exact number of them")
-	f.BoolVar(&s.section.Compat, "compat", false, "grid: targets at their own positions, as in the original")
-	f.Float64Var(&s.cfg.HeldoutFraction, "heldout", pipelines.DefaultHeldoutFraction, "share of the documents that is never trained on")
-}
-
-// config checks the flags and returns the configuration.
-func (s *streamFlags) config(cmd *cobra.Command, env *cli.Env) (pipelines.BatchConfig, error) {
-	cfg := s.cfg
-	if s.mix == "" {
-		return cfg, cli.Usage(cmd, "--mix is missing: name sources and weights, such as --mix books:0.3,wiki:0.7")
-	}
-	mix, err := mixer.ParseMix(s.mix)
-	if err != nil {
-		return cfg, cli.Usage(cmd, "--mix: %v", err)
-	}
-	if err := masking.CheckObjective(cfg.Objective); err != nil {
-		return cfg, cli.Usage(cmd, "--objective: %v", err)
-	}
-	switch {
-	case cfg.SeqLen < 8:
-		return cfg, cli.Usage(cmd, "--seq-len %d: want at least 8", cfg.SeqLen)
-	case cfg.BatchSize < 1:
-		return cfg, cli.Usage(cmd, "--batch %d: want at least 1", cfg.BatchSize)
-	case !(cfg.HeldoutFraction >= 0 && cfg.HeldoutFraction < 1):
-		return cfg, cli.Usage(cmd, "--heldout %g: want a share from 0 up to 1", cfg.HeldoutFraction)
-	}
-	cfg.Mix, cfg.Data, cfg.Jobs = mix, env.Data, env.Jobs
-	if err := s.section.Apply(&cfg); err != nil {
-		return cfg, cli.Usage(cmd, "%v", err)
-	}
-	return cfg, nil
-}
-
 func batchesCommand(env *cli.Env) *cobra.Command {
-	var stream streamFlags
+	var flags stream.Flags
 	var steps, split string
 	var digest, report bool
 	ranks, rank := 1, 0
@@ -89,7 +31,7 @@ parts add up to that of the whole.`,
   pretrain batches --mix books:0.3,wiki:0.7 --steps 0:100 --digest --ranks 4 --rank 0`,
 		Args: cli.Args(0, 0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := stream.config(cmd, env)
+			cfg, err := flags.Config(cmd, env)
 			if err != nil {
 				return err
 			}
@@ -152,7 +94,7 @@ parts add up to that of the whole.`,
 			return env.Result(out, out.write)
 		},
 	}
-	stream.add(cmd)
+	flags.Add(cmd)
 	f := cmd.Flags()
 	f.StringVar(&steps, "steps", "0:1", "range of steps A:B, B not included")
 	f.BoolVar(&digest, "digest", false, "print one digest of the content of the range")

@@ -7,12 +7,13 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tributary-ml/tributary/cmd/internal/cli"
+	"github.com/tributary-ml/tributary/cmd/internal/stream"
 	"github.com/tributary-ml/tributary/mixer"
 	"github.com/tributary-ml/tributary/pipelines"
 )
 
 func evalCommand(env *cli.Env) *cobra.Command {
-	var stream streamFlags
+	var flags stream.Flags
 	var dir, split string
 	var batches int64
 	var texts []string
@@ -40,9 +41,9 @@ for a BERT or RoBERTa, the next token for a GPT-2. With --text it also fills the
 				return err
 			}
 			if !cmd.Flags().Changed("objective") {
-				stream.cfg.Objective = pipelines.ObjectiveOf(family)
+				flags.Batches.Objective = pipelines.ObjectiveOf(family)
 			}
-			cfg, err := stream.config(cmd, env)
+			cfg, err := flags.Config(cmd, env)
 			if err != nil {
 				return err
 			}
@@ -82,7 +83,7 @@ for a BERT or RoBERTa, the next token for a GPT-2. With --text it also fills the
 			})
 		},
 	}
-	stream.add(cmd)
+	flags.Add(cmd)
 	f := cmd.Flags()
 	f.StringVar(&dir, "model", "", "model directory")
 	f.Int64Var(&batches, "batches", 0, "batches of each source (0: one pass over it)")

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tributary-ml/tributary/cmd/internal/cli"
+	"github.com/tributary-ml/tributary/cmd/internal/stream"
 	"github.com/tributary-ml/tributary/masking"
 	"github.com/tributary-ml/tributary/model"
 	"github.com/tributary-ml/tributary/model/kernel"
@@ -38,7 +39,7 @@ func growth(text string) (from int, steps int64, err error) {
 }
 
 func trainCommand(env *cli.Env) *cobra.Command {
-	var stream streamFlags
+	var flags stream.Flags
 	section := pipelines.DefaultTrainSection()
 	interval := time.Duration(section.CheckpointTime)
 	var runs, listen string
@@ -65,10 +66,10 @@ stopped goes on with the same command and ends with the same bytes.`,
 			if !cmd.Flags().Changed("objective") {
 				// What is wrong with the model is told below.
 				if family, err := pipelines.ModelFamily(section.Model, section.Init); err == nil && masking.CheckObjective(pipelines.ObjectiveOf(family)) == nil {
-					stream.cfg.Objective = pipelines.ObjectiveOf(family)
+					flags.Batches.Objective = pipelines.ObjectiveOf(family)
 				}
 			}
-			cfg, err := stream.config(cmd, env)
+			cfg, err := flags.Config(cmd, env)
 			if err != nil {
 				return err
 			}
@@ -103,7 +104,7 @@ stopped goes on with the same command and ends with the same bytes.`,
 			}
 			section.Mix = pipelines.Mixes(cfg.Mix, cfg.Objective)
 			section.Seed, section.SeqLen, section.Batch, section.Heldout = cfg.Seed, cfg.SeqLen, cfg.BatchSize, cfg.HeldoutFraction
-			section.Stream = stream.section
+			section.Stream = flags.Section
 			section.CheckpointTime = pipelines.Duration(interval)
 			meter, stop := env.Meter(cmd.Context())
 			defer stop()
@@ -125,7 +126,7 @@ stopped goes on with the same command and ends with the same bytes.`,
 		},
 	}
 	cmd.Args = cobra.ArbitraryArgs
-	stream.add(cmd)
+	flags.Add(cmd)
 	f := cmd.Flags()
 	f.StringVar(&section.Model, "model", section.Model, "a config.json, or a size: "+strings.Join(model.Presets(), ", "))
 	f.StringVar(&section.Init, "init", "", "model directory to go on from: an export, or one of transformers")
