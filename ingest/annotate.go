@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 
+	"github.com/tributary-ml/tributary/ingest/pii"
 	"github.com/tributary-ml/tributary/ingest/signals"
 )
 
@@ -12,13 +13,26 @@ import (
 // goroutine at a time.
 type annotator struct {
 	meter *signals.Meter
+	// replacePII asks for harmless values in place of personal data.
+	replacePII bool
 }
 
-func newAnnotator() *annotator { return &annotator{meter: signals.NewMeter()} }
+func newAnnotator(replacePII bool) *annotator {
+	return &annotator{meter: signals.NewMeter(), replacePII: replacePII}
+}
 
-// annotate fills in the signals of a document.
-func (a *annotator) annotate(d *Document) {
+// annotate fills in the signals of a document, of its text as it is kept. It returns
+// what was changed in the text.
+func (a *annotator) annotate(d *Document) (changed []Count) {
+	if a.replacePII {
+		text, found := pii.Replace(d.Text)
+		d.Text = text
+		for _, f := range found {
+			tally(&changed, repairPII+f.Kind.String(), 1, nil)
+		}
+	}
 	d.Signals = a.meter.Measure(d.Text, d.Language)
+	return changed
 }
 
 // pending is an item on its way from a reader to the part files.
@@ -49,13 +63,14 @@ const (
 )
 
 // newLine begins a line that hands items to account, which runs on one goroutine.
-func newLine(ctx context.Context, jobs int, account func(*pending) error) *line {
+// annotator makes what each goroutine annotates with.
+func newLine(ctx context.Context, jobs int, annotator func() *annotator, account func(*pending) error) *line {
 	l := &line{credit: newCredit(underway), order: make(chan *pending, 64), work: make(chan *pending, 64), long: make(chan struct{}, maxLong)}
 	l.ctx, l.cancel = context.WithCancelCause(ctx)
 	context.AfterFunc(l.ctx, l.credit.wake)
 	for range jobs {
 		l.wg.Go(func() {
-			a := newAnnotator()
+			a := annotator()
 			for p := range l.work {
 				switch {
 				case l.ctx.Err() != nil:
@@ -64,7 +79,7 @@ func newLine(ctx context.Context, jobs int, account func(*pending) error) *line 
 				default:
 					// In an annotator of its own, so that none keeps the memory.
 					l.long <- struct{}{}
-					p.annotate(newAnnotator())
+					p.annotate(annotator())
 					<-l.long
 				}
 				close(p.done)
@@ -92,7 +107,7 @@ func (p *pending) annotate(a *annotator) {
 			p.item.doc, p.item.cause, p.item.detail = nil, causePanic, fmt.Sprint(e)
 		}
 	}()
-	a.annotate(p.item.doc)
+	p.item.repairs = append(p.item.repairs, a.annotate(p.item.doc)...)
 }
 
 // add puts an item in line. It returns what account returned for an earlier one, or

@@ -35,6 +35,7 @@ const (
 
 	repairUTF8     = "invalid bytes replaced by U+FFFD"
 	repairControls = "control characters left out"
+	repairPII      = "personal data replaced: "
 )
 
 // Report says what became of every record of a source's inputs.

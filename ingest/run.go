@@ -43,6 +43,9 @@ type Config struct {
 	Wiki wiki.ExtractOptions
 	// Fields says where texts lie in records of JSON, Parquet and Arrow.
 	Fields records.Fields
+	// ReplacePII puts harmless values in place of what looks like personal data in the
+	// texts (see package pii) and counts them among the repairs.
+	ReplacePII bool
 	// Remote opens inputs that are far away; nil means a client of its own.
 	Remote *remote.Client
 	// Stdin is the file that the input "-" was spooled to (see Spool).
@@ -83,6 +86,8 @@ type options struct {
 
 	Wiki   wiki.ExtractOptions `json:"wiki,omitzero"`
 	Fields records.Fields      `json:"fields,omitzero"`
+
+	ReplacePII bool `json:"replace_pii,omitempty"`
 }
 
 // Run ingests the inputs into a source. New inputs are appended to what the
@@ -124,6 +129,7 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 		dir:    DocumentsDir(cfg.Data, cfg.Source),
 		options: options{
 			Version: ingestVersion, Kind: cfg.Kind, MaxRecordBytes: cfg.MaxRecordBytes, Wiki: cfg.Wiki, Fields: cfg.Fields,
+			ReplacePII: cfg.ReplacePII,
 		},
 	}
 	report, err := r.run(ctx)
@@ -376,7 +382,7 @@ func (r *run) read(ctx context.Context) error {
 		}
 	}
 	r.cfg.Meter.Begin("ingesting "+r.cfg.Source, "bytes", total, base)
-	r.line = newLine(ctx, r.cfg.Jobs, r.account)
+	r.line = newLine(ctx, r.cfg.Jobs, func() *annotator { return newAnnotator(r.cfg.ReplacePII) }, r.account)
 	err := readers()[r.cfg.Kind](ctx, r, r.from.Input)
 	if failed := r.line.end(); err == nil {
 		err = failed

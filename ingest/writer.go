@@ -66,7 +66,7 @@ func NewWriter(dataDir, source string) (*Writer, error) {
 	if err := withdraw(dir); err != nil {
 		return nil, err
 	}
-	return &Writer{source: source, parts: newPartWriter(dir, nil), annotator: newAnnotator()}, nil
+	return &Writer{source: source, parts: newPartWriter(dir, nil), annotator: newAnnotator(false)}, nil
 }
 
 // withdraw removes the manifest of dir, so that a stage killed while it writes

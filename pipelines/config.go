@@ -79,6 +79,8 @@ type IngestConfig struct {
 	URLField      string   `yaml:"url_field"`
 	DateField     string   `yaml:"date_field"`
 	LanguageField string   `yaml:"language_field"`
+	// ReplacePII is as the flag of corpus ingest has it.
+	ReplacePII bool `yaml:"replace_pii" json:",omitempty"`
 }
 
 // fields returns the map of fields.

@@ -205,7 +205,7 @@ func ingestStage(cfg *Config, opts Options, source SourceConfig) stage {
 		}
 		parts, err := ingest.Split(ctx, ingest.Config{
 			Data: cfg.Data, Source: source.Name, Kind: source.Ingest.Kind, Inputs: inputs, Fields: source.Ingest.fields(),
-			Jobs: opts.Jobs, Replace: replace, Meter: opts.Meter, Log: opts.Log,
+			Jobs: opts.Jobs, ReplacePII: source.Ingest.ReplacePII, Replace: replace, Meter: opts.Meter, Log: opts.Log,
 		})
 		if err != nil {
 			return nil, nil, err

@@ -98,6 +98,7 @@ cannot be read is counted, with its place and cause.`,
 	f.StringVar(&cfg.Source, "source", "", "name of the source (default: guessed from the inputs)")
 	f.StringVar(&cfg.Kind, "kind", "", "kind of the inputs: "+strings.Join(ingest.Kinds(), ", ")+" (default: guessed)")
 	f.BoolVar(&cfg.Replace, "replace", false, "withdraw the documents that the source has")
+	f.BoolVar(&cfg.ReplacePII, "replace-pii", false, "put harmless values in place of e-mail and IP addresses, phone and card numbers and keys in the texts, and count them")
 	f.StringSliceVar(&use, "rules", nil, "then mark what these rules are against, as corpus rules --use does")
 	f.Var(&largest, "max-record", "skip records longer than this")
 	fieldFlags(cmd, &cfg.Fields)
