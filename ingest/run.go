@@ -70,7 +70,7 @@ var ErrNoDocuments = errors.New("the inputs gave no document")
 
 const (
 	// ingestVersion changes when the same input gives other documents.
-	ingestVersion = 3
+	ingestVersion = 4
 	resumeName    = "resume.json"
 	// underway bounds the bytes of records that are being worked on.
 	underway = 32 << 20

@@ -1,6 +1,7 @@
 package signals
 
 import (
+	"strings"
 	"sync"
 	"unicode"
 )
@@ -32,9 +33,6 @@ func classify(r rune) (c uint8) {
 		if unicode.Is(unicode.Ll, r) {
 			c |= lower
 		}
-		if unicode.Is(unicode.Ll, r) {
-			c |= lower
-		}
 		if unicode.In(r, unicode.Han, unicode.Hiragana) {
 			c |= single
 		}
@@ -48,6 +46,16 @@ func classify(r rune) (c uint8) {
 		c = terminal
 	}
 	return c
+}
+
+// plainMarks are the marks beside ASCII's and those of terminal that do not make a word
+// by themselves, as datatrove lists them for Gopher's rules: what is not among them,
+// such as "•" and "€", counts as a word.
+const plainMarks = "«´»–—’“”„…∶━►、。〈〉《》「」【】！％（），．：；？～"
+
+// isPlain reports whether a mark or symbol makes no word by itself.
+func isPlain(r rune) bool {
+	return r < unicode.MaxASCII || unicode.IsControl(r) || classify(r)&terminal != 0 || strings.ContainsRune(plainMarks, r)
 }
 
 // tables hold the class and the lower case of the code points of the basic plane.

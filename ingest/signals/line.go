@@ -178,6 +178,10 @@ func (m *Meter) endToken(s *Signals, l *lineState, text string) {
 		}
 		return
 	}
+	if !isPlain(t.first) {
+		s.TextTokens++
+		m.sum.textChars += int64(t.chars)
+	}
 	switch t.first {
 	case '#':
 		m.sum.hashes += int64(t.chars)
@@ -319,7 +323,7 @@ func (m *Meter) c4(s *Signals, l *lineState, trimmed string) {
 		return
 	}
 	m.sum.c4Kept++
-	s.C4Sentences += l.sentences
+	s.C4Sentences += max(l.sentences, 1)
 }
 
 // WithoutCitations removes the citations that a line ends with, as C4 does before it

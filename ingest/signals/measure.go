@@ -3,6 +3,7 @@ package signals
 import (
 	"math"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/klauspost/compress/zstd"
@@ -70,6 +71,14 @@ func (m *Meter) Measure(text, language string) Signals {
 	}
 	m.ids, m.begin = emptied(m.ids), emptied(m.begin)
 
+	// Paragraphs are those of what stands between the white space at both ends.
+	first := len(text) - len(strings.TrimLeftFunc(text, unicode.IsSpace))
+	last := len(strings.TrimRightFunc(text, unicode.IsSpace))
+	paragraph := func(from, to int) {
+		if from, to = max(from, first), min(to, last); from < to {
+			m.paragraph(&s, text[from:to])
+		}
+	}
 	open, from := false, 0 // a paragraph, and where it began
 	for at := 0; at < len(text); {
 		end := strings.IndexByte(text[at:], '\n')
@@ -87,13 +96,13 @@ func (m *Meter) Measure(text, language string) Signals {
 				open, from = true, at
 			}
 		case open:
-			m.paragraph(&s, text[from:at-1])
+			paragraph(from, at-1)
 			open = false
 		}
 		at = end + 1
 	}
 	if open {
-		m.paragraph(&s, strings.TrimSuffix(text[from:], "\n"))
+		paragraph(from, len(text))
 	}
 	m.finish(&s, text, language)
 	return s
@@ -133,6 +142,17 @@ func (m *Meter) finish(s *Signals, text, language string) {
 	}
 
 	s.DupParagraphs, s.DupParagraphChars = share(n.dupParagraphs, s.Paragraphs), share(n.dupParagraphChars, chars)
+	// Cutting a text at its line breaks leaves an empty line where it begins or ends with
+	// one.
+	begins, ends := strings.HasPrefix(text, "\n"), strings.HasSuffix(text, "\n")
+	for _, empty := range []bool{begins, ends} {
+		if empty {
+			n.someLines++
+		}
+	}
+	if begins && ends {
+		n.dupLines++
+	}
 	s.DupLines, s.DupLineChars = share(n.dupLines, n.someLines), share(n.dupChars, chars)
 	m.begin = append(m.begin, n.begun)
 	m.grams.measure(s, m.ids, m.tokens.counts, m.begin, chars)

@@ -32,7 +32,7 @@ func reference(text, language string) Signals {
 	have := map[string]bool{}
 	for _, w := range tokens {
 		have[w] = true
-		if strings.IndexFunc(w, isText) >= 0 {
+		if strings.IndexFunc(w, func(r rune) bool { return isText(r) || !isPlain(r) }) >= 0 {
 			s.TextTokens++
 			length += utf8.RuneCountInString(w)
 		}
@@ -88,12 +88,16 @@ func reference(text, language string) Signals {
 		}
 		return out
 	}
-	paragraphs := some(regexp.MustCompile(`\n{2,}`).Split(strings.Trim(text, "\n"), -1))
+	paragraphs := some(regexp.MustCompile(`\n{2,}`).Split(strings.TrimFunc(text, unicode.IsSpace), -1))
 	n, c := duplicates(paragraphs)
 	s.Paragraphs = int64(len(paragraphs))
 	s.DupParagraphs, s.DupParagraphChars = ratio(n, len(paragraphs)), ratio(c, chars)
-	n, c = duplicates(some(lines))
-	s.DupLines, s.DupLineChars = ratio(n, len(some(lines))), ratio(c, chars)
+	cut := regexp.MustCompile(`\n+`).Split(text, -1)
+	if text == "" {
+		cut = nil
+	}
+	n, c = duplicates(cut)
+	s.DupLines, s.DupLineChars = ratio(n, len(cut)), ratio(c, chars)
 	top := func(n int) float32 {
 		if len(tokens) < n {
 			return 0
@@ -171,7 +175,7 @@ func reference(text, language string) Signals {
 		uppers += float64(u) / float64(len(runes))
 		if referenceC4(&s, l) {
 			kept++
-			s.C4Sentences += int64(sentences)
+			s.C4Sentences += int64(max(sentences, 1))
 		}
 	}
 	s.C4Lines, s.EndedLines, s.ShortLines = ratio(kept, len(full)), ratio(ended, len(full)), ratio(short, len(full))

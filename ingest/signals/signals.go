@@ -32,8 +32,8 @@ type Signals struct {
 	Sentences  int64 `parquet:"sentences"`
 
 	// Gopher's quality rules (Rae et al. 2021, appendix A1.1). AllTokens are all tokens,
-	// TextTokens those that are more than punctuation and symbols, whose mean length in
-	// code points is MeanTokenLength.
+	// TextTokens those that are more than common punctuation, whose mean length in code
+	// points is MeanTokenLength.
 	AllTokens       int64   `parquet:"all_tokens"`
 	TextTokens      int64   `parquet:"text_tokens"`
 	MeanTokenLength float32 `parquet:"mean_token_length"`
@@ -70,7 +70,8 @@ type Signals struct {
 	Dup10gram float32 `parquet:"dup_10gram"`
 
 	// C4's rules (Raffel et al. 2020, section 2.2, and the code that made it). C4Lines
-	// is the share of lines that they keep, C4Sentences the sentences of those.
+	// is the share of lines that they keep, C4Sentences the sentences of those, one at
+	// least for each.
 	C4Lines     float32 `parquet:"c4_lines"`
 	C4Sentences int64   `parquet:"c4_sentences"`
 	// C4Lorem and C4Curly count lines with "lorem ipsum" and "{" among the lines that

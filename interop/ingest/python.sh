@@ -1,16 +1,20 @@
 #!/bin/sh
-# Prints the path of a Python with the pinned peers of the readers. The environment
-# is made on first use, outside the source tree, in $TRIBUTARY_CACHE (default:
-# tributary in the user's cache directory).
+# Prints the path of a Python with the pinned peers of the readers, or, called with
+# "quality", with those of the quality rules. The environment is made on first use,
+# outside the source tree, in $TRIBUTARY_CACHE (default: tributary in the user's cache
+# directory).
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 cache=${TRIBUTARY_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/tributary}
-env=$cache/readers-$(cksum <"$here/requirements.txt" | cut -d' ' -f1)
+name=${1:-readers}
+list=$here/requirements.txt
+test "$name" = readers || list=$here/requirements-$name.txt
+env=$cache/$name-$(cksum <"$list" | cut -d' ' -f1)
 if [ ! -e "$env/complete" ]; then
 	rm -rf "$env"
 	mkdir -p "$cache"
 	"${TRIBUTARY_PYTHON:-python3}" -m venv "$env" >&2
-	"$env/bin/pip" install --quiet --disable-pip-version-check --requirement "$here/requirements.txt" >&2
+	"$env/bin/pip" install --quiet --disable-pip-version-check --requirement "$list" >&2
 	touch "$env/complete"
 fi
 echo "$env/bin/python"
