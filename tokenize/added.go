@@ -88,7 +88,7 @@ func (m *addedMatcher) find(dst []addedMatch, text string, allow bool) []addedMa
 				break
 			}
 			k++
-			if v := m.trie.units[node].value; v >= 0 {
+			if v := m.trie.value(node); v >= 0 {
 				best, end = v, k
 			}
 		}

@@ -39,6 +39,8 @@ type bpe struct {
 	// since no piece has it inside.
 	cut     bool
 	control []bool
+	// pieces cuts words by the pieces themselves, where the merges allow it.
+	pieces *pieceTable
 }
 
 // mergeTable maps pairs of ids to rank and merged id: open addressing, half full
@@ -59,8 +61,8 @@ type mergeTo struct{ rank, id int32 }
 
 const noPair = ^uint64(0)
 
-// filterBits is the size of the filter as a power of two, in bits: 32 KiB.
-const filterBits = 18
+// filterBits is the size of the filter as a power of two, in bits: 128 KiB.
+const filterBits = 20
 
 func newMergeTable(n int) mergeTable {
 	size := uint(bits.Len(uint(2*n + 1)))
@@ -71,7 +73,12 @@ func newMergeTable(n int) mergeTable {
 	return t
 }
 
-func pairHash(key uint64) uint64 { return (key ^ key>>29) * 0x9e3779b97f4a7c15 }
+// pairHash is good in its high bits, which slots are found by, and in its low bits,
+// which the filter takes.
+func pairHash(key uint64) uint64 {
+	hi, lo := bits.Mul64(key^0xc2b2ae3d27d4eb4f, 0x9e3779b97f4a7c15)
+	return hi ^ lo
+}
 
 func (t *mergeTable) put(key uint64, to mergeTo) {
 	mask := uint64(len(t.slots) - 1)
@@ -81,7 +88,7 @@ func (t *mergeTable) put(key uint64, to mergeTo) {
 		i = (i + 1) & mask
 	}
 	t.slots[i] = mergeSlot{key, to}
-	bit := h >> 8 & (1<<filterBits - 1)
+	bit := h & (1<<filterBits - 1)
 	t.filter[bit>>6] |= 1 << (bit & 63)
 }
 
@@ -91,7 +98,7 @@ const none = int32(1<<31 - 1)
 func (t *mergeTable) get(left, right int32) mergeTo {
 	key := pairKey(left, right)
 	h := pairHash(key)
-	bit := h >> 8 & (1<<filterBits - 1)
+	bit := h & (1<<filterBits - 1)
 	if t.filter[bit>>6]>>(bit&63)&1 == 0 {
 		return mergeTo{none, -1}
 	}
@@ -163,6 +170,9 @@ func (m *bpe) prepare() error {
 			}
 		}
 	}
+	if m.whole {
+		m.pieces = newPieceTable(m)
+	}
 	_, marked := m.vocab.id("▁")
 	m.cut = m.noAffix() && !m.ignoreMerges && marked && (m.unk >= 0 || m.byteFallback)
 	for id, piece := range m.vocab.pieces {
@@ -212,6 +222,8 @@ type bpeWord struct {
 	// A long word is a list.
 	prev, next []int32
 	queues     mergeQueues
+	// dead are the places that pieceTable has found to be no border.
+	dead []uint64
 	// work counts what was done: symbols, and pairs that passed through the queues.
 	work int64
 }

@@ -32,6 +32,7 @@ type Encoder struct {
 
 	bert      bertScanner
 	spacedRun spacedRun
+	byteRun   byteRun
 	word      bpeWord
 	cache     wordCache
 	lattice   lattice
@@ -297,55 +298,50 @@ func (e *Encoder) byteWords(text string, base int) {
 	} else {
 		e.buf = append(e.buf[:0], text...)
 	}
-	m := t.model.(*bpe)
-	buf := e.buf
+	// The keys of words are read 16 bytes at a time.
+	var pad [16]byte
+	buf := append(e.buf, pad[:]...)
+	e.buf, buf = buf, buf[:len(buf)-len(pad)]
+	w := &e.byteRun
+	w.text, w.base, w.shift = original, base, shift
+	take := func(start, end int) {
+		w.at = start
+		e.cut(buf[start:end])
+		e.nextWord++
+	}
 	for at := 0; at < len(buf); {
 		start, end := t.scan.next(buf, at)
 		if start < 0 {
 			start, end = len(buf), len(buf)
 		}
 		if at < start {
-			e.byteWord(m, buf[at:start], original, base, at, shift)
+			take(at, start)
 		}
 		if start < end {
-			e.byteWord(m, buf[start:end], original, base, start, shift)
+			take(start, end)
 		}
 		at = end
 	}
+	e.drain()
+	w.text = ""
 }
 
-// byteWord takes the word that stands at at of the scanned text, which is shift
-// bytes longer than the original.
-func (e *Encoder) byteWord(m *bpe, word []byte, text string, base, at, shift int) {
-	var slot *cachedWord
-	if len(word) <= cachedBytes {
-		var have bool
-		if slot, have = e.cache.slot(word); have {
-			e.ids = append(e.ids, slot.ids[:slot.n]...)
-			if e.offsets {
-				start := at
-				for _, end := range slot.ends[:slot.n] {
-					e.byteSpan(text, base, start-shift, at+int(end)-shift)
-					start = at + int(end)
-				}
-				e.nextWord++
-			}
-			return
-		}
+// byteRun is a text that is cut into words: at is where the word at hand begins in
+// the scanned text, which is shift bytes longer than the original.
+type byteRun struct {
+	text            string
+	base, shift, at int
+}
+
+// wordSpan takes the span of a piece: bytes i to j of the word at hand.
+func (e *Encoder) wordSpan(i, j int) {
+	if e.t.path == pathBytes {
+		w := &e.byteRun
+		e.byteSpan(w.text, w.base, w.at+i-w.shift, w.at+j-w.shift)
+		return
 	}
-	ids, ends := m.rawWord(&e.word, word)
-	if slot != nil {
-		slot.put(word, ids, ends)
-	}
-	e.ids = append(e.ids, ids...)
-	if e.offsets {
-		start := at
-		for _, end := range ends {
-			e.byteSpan(text, base, start-shift, at+int(end)-shift)
-			start = at + int(end)
-		}
-		e.nextWord++
-	}
+	e.enc.Spans = append(e.enc.Spans, e.spacedRun.w.span(i, j))
+	e.enc.Words = append(e.enc.Words, e.nextWord)
 }
 
 // byteSpan takes the span of a piece: bytes a to b of text, which a space put
@@ -387,11 +383,21 @@ func (m *bpe) rawWord(w *bpeWord, word []byte) (ids, ends []int32) {
 			return w.ids, w.ends
 		}
 	}
+	if m.pieces != nil {
+		m.pieces.cut(m, w, word)
+		return w.ids, w.ends
+	}
+	m.spellBytes(w, word)
+	m.merge(w)
+	return w.ids, w.ends
+}
+
+// spellBytes sets w to the bytes of a word.
+func (m *bpe) spellBytes(w *bpeWord, word []byte) {
+	w.ids, w.ends = w.ids[:0], w.ends[:0]
 	for i, b := range word {
 		w.ids, w.ends = append(w.ids, m.raw[b]), append(w.ends, int32(i+1))
 	}
-	m.merge(w)
-	return w.ids, w.ends
 }
 
 // general takes every step by itself.

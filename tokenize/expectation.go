@@ -30,20 +30,20 @@ func (x *expectation) add(sums []int64, m *unigram, weights []float64, w wordCou
 	text := w.word
 	n := len(text)
 	x.edges = x.edges[:0]
-	units := m.trie.units
+	units, values := m.trie.units, m.trie.values
 	chars := 0
 	for at := 0; at < n; {
 		node := int32(0)
 		for i := at; i < n; {
-			next := units[node].base ^ int32(text[i])
-			u := &units[next]
-			if u.check != node {
+			next := units[node].base() ^ int32(text[i])
+			if units[next].check != node {
 				break
 			}
 			node = next
 			i++
-			if u.value >= 0 {
-				x.edges = append(x.edges, edge{int32(at), int32(i), u.value})
+			if units[node].ends() {
+				v := values[node]
+				x.edges = append(x.edges, edge{int32(at), int32(i), v})
 			}
 		}
 		_, size := utf8.DecodeRuneInString(text[at:])

@@ -12,6 +12,8 @@ import (
 type part struct {
 	text     []byte
 	from, to []int32
+	// spare is memory for the next form of a part without origins.
+	spare []byte
 	// start is where the part begins in the original.
 	start int32
 	// id is the added token that the part is, or -1.
@@ -28,7 +30,7 @@ func newPart(text string, start int, align bool) part {
 
 // makePart is newPart in the memory of a part that is no longer needed.
 func makePart(text string, start int, align bool, room part) part {
-	p := part{text: appendValid(room.text[:0], text), id: -1, start: int32(start)}
+	p := part{text: appendValid(room.text[:0], text), spare: room.spare, id: -1, start: int32(start)}
 	if !align {
 		return p
 	}
@@ -52,14 +54,24 @@ func makePart(text string, start int, align bool, room part) part {
 func toValid(s string) []byte { return appendValid(nil, s) }
 
 func appendValid(dst []byte, s string) []byte {
-	if utf8.ValidString(s) {
-		return append(dst, s...)
+	done := 0
+	for i := 0; i < len(s); {
+		if s[i] < utf8.RuneSelf {
+			i++
+			continue
+		}
+		r, n := utf8.DecodeRuneInString(s[i:])
+		if r == utf8.RuneError && n == 1 {
+			dst = append(append(dst, s[done:i]...), replacement...)
+			done = i + 1
+		}
+		i += n
 	}
-	for _, r := range s {
-		dst = utf8.AppendRune(dst, r)
-	}
-	return dst
+	return append(dst, s[done:]...)
 }
+
+// replacement is what invalid bytes are read as.
+const replacement = string(utf8.RuneError)
 
 // slice returns bytes i to j as a part of their own.
 func (p *part) slice(i, j int) part {
@@ -98,11 +110,11 @@ type edit struct {
 // before the first edit.
 func (p *part) apply(edits []edit, skip int) {
 	if p.from == nil {
-		text := make([]byte, 0, len(p.text)+8)
+		text := p.spare[:0]
 		for _, e := range edits {
 			text = utf8.AppendRune(text, e.r)
 		}
-		p.text = text
+		p.text, p.spare = text, p.text
 		return
 	}
 	old, at := p.text, 0

@@ -19,6 +19,10 @@ type precompiled struct {
 	blob  []byte
 	// plain tells the ASCII characters that are never changed.
 	plain [utf8.RuneSelf]bool
+	// ascii and invalid are what ASCII characters and U+FFFD become when they stand
+	// alone.
+	ascii   [utf8.RuneSelf][]byte
+	invalid []byte
 }
 
 type precompiledForm struct {
@@ -71,6 +75,16 @@ func (n *precompiled) load(blob []byte) error {
 		_, begins := n.unit(n.offset(0), byte(c))
 		n.plain[c] = !begins
 	}
+	alone := func(c string) []byte {
+		if form, ok := n.form([]byte(c)); ok {
+			return form
+		}
+		return []byte(c)
+	}
+	for c := range n.ascii {
+		n.ascii[c] = alone(string(rune(c)))
+	}
+	n.invalid = alone(replacement)
 	return nil
 }
 
@@ -125,6 +139,10 @@ func (n *precompiled) normalize(p *part) error {
 	if n.unchanged(text) {
 		return nil
 	}
+	if p.from == nil {
+		p.text, p.spare = n.appendForms(p.spare[:0], text), text
+		return nil
+	}
 	edits := make([]edit, 0, len(text))
 	changed, skip := false, 0
 	put := func(old, form []byte) {
@@ -171,6 +189,73 @@ func (n *precompiled) normalize(p *part) error {
 		p.apply(edits, skip)
 	}
 	return nil
+}
+
+// appendForms is normalize for a text whose origins nobody asks for.
+func (n *precompiled) appendForms(dst, text []byte) []byte {
+	for i := 0; i < len(text); {
+		if b := text[i]; b < utf8.RuneSelf && n.plain[b] && b != '\r' && (i+1 == len(text) || text[i+1] < utf8.RuneSelf) {
+			dst = append(dst, b)
+			i++
+			continue
+		}
+		end := chars.ClusterEnd(text, i)
+		if end-i < longestLooked {
+			if form, ok := n.form(text[i:end]); ok {
+				dst = append(dst, form...)
+				i = end
+				continue
+			}
+		}
+		for i < end {
+			_, size := utf8.DecodeRune(text[i:end])
+			if form, ok := n.form(text[i : i+size]); ok {
+				dst = append(dst, form...)
+			} else {
+				dst = append(dst, text[i:i+size]...)
+			}
+			i += size
+		}
+	}
+	return dst
+}
+
+// appendFormsOf is appendForms for a text that may hold invalid UTF-8. Scratch is
+// memory for parts of it.
+func (n *precompiled) appendFormsOf(dst, scratch []byte, text string) ([]byte, []byte) {
+	// Between characters that are ASCII or U+FFFD for an invalid byte each grapheme
+	// cluster ends, but for CR LF.
+	lone := func(i int) bool {
+		if i == len(text) || text[i] < utf8.RuneSelf {
+			return true
+		}
+		_, size := utf8.DecodeRuneInString(text[i:])
+		return size == 1
+	}
+	apart := func(i int) bool { return lone(i) && (text[i-1] != '\r' || i < len(text) && text[i] != '\n') }
+	here := len(text) > 0 && lone(0)
+	for i := 0; i < len(text); {
+		next := here && lone(i+1)
+		if next && text[i] != '\r' {
+			if b := text[i]; b < utf8.RuneSelf {
+				dst = append(dst, n.ascii[b]...)
+			} else {
+				dst = append(dst, n.invalid...)
+			}
+			i++
+			continue
+		}
+		j := i
+		for before := false; j < len(text) && !(before && apart(j)); {
+			before = lone(j)
+			_, size := utf8.DecodeRuneInString(text[j:])
+			j += size
+		}
+		scratch = appendValid(scratch[:0], text[i:j])
+		dst = n.appendForms(dst, scratch)
+		i, here = j, true
+	}
+	return dst, scratch
 }
 
 // unchanged reports whether text is of ASCII characters that the map has not.

@@ -72,12 +72,19 @@ const letterOrNumber = chars.Letter | chars.Number
 
 // class returns the class of the character at i and its length.
 func class(table *chars.Table, text []byte, i int) (chars.Class, int) {
-	if b := text[i]; b < utf8.RuneSelf {
+	b := text[i]
+	if b < utf8.RuneSelf {
 		return asciiClass[b], 1
+	}
+	if b < 0xc2 || i+1 == len(text) || text[i+1]&0xc0 != 0x80 {
+		return errorClass, 1
 	}
 	r, n := utf8.DecodeRune(text[i:])
 	return table.Of(r), n
 }
+
+// errorClass is the class of what is no character, U+FFFD.
+const errorClass = chars.Symbol
 
 // asciiClass holds the classes that the scanners ask for.
 var asciiClass = func() (to [utf8.RuneSelf]chars.Class) {
@@ -116,6 +123,12 @@ func (s gpt2Scanner) next(text []byte, at int) (int, int) {
 		return at, spaces(s.table, text, at)
 	case c&letterOrNumber == 0:
 		for i += n; i < len(text); i += n {
+			if b := text[i]; b < utf8.RuneSelf {
+				if n = 1; asciiClass[b] != 0 {
+					break
+				}
+				continue
+			}
 			if c, n = class(s.table, text, i); c&(letterOrNumber|chars.Space) != 0 {
 				break
 			}

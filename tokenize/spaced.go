@@ -19,7 +19,9 @@ const mark = "▁"
 type spaced struct {
 	// local are the steps that change a character, or a few in a row that hold no
 	// space; collapse makes one space of several; the strips drop those at the ends.
-	local                 normalizerChain
+	local normalizerChain
+	// forms is the one local step, if that is a map of characters.
+	forms                 *precompiled
 	collapse              bool
 	stripLeft, stripRight bool
 	// cuts: words end at white space, which is dropped.
@@ -117,6 +119,9 @@ func newSpaced(n normalizer, pre preTokenizer, m model) *spaced {
 	}
 	if !s.takeSteps(steps) {
 		return nil
+	}
+	if len(s.local.Steps) == 1 {
+		s.forms, _ = s.local.Steps[0].(*precompiled)
 	}
 	s.findASCII()
 	return s
@@ -345,17 +350,20 @@ func (e *Encoder) spacedWords(text string, base int) bool {
 		j = s.oddEnd(text, i)
 		r.oddWord(text[i:j], base+i, i > 0)
 		if r.bail {
+			e.cache.count = 0
 			return false
 		}
 		i = j
 	}
 	if r.tail {
+		e.cache.count = 0
 		return false
 	}
 	if r.pending && !s.stripRight {
 		r.takePending()
 	}
 	r.flush()
+	e.drain()
 	if s.runs && r.seen {
 		e.nextWord++
 	}
@@ -520,34 +528,45 @@ func (r *spacedRun) plain(text string, i, j int) {
 
 // oddWord takes a word that the normalizer has to look at, or several.
 func (r *spacedRun) oddWord(text string, base int, inside bool) {
-	p := makePart(text, base, r.e.offsets, r.room)
-	r.room = part{text: p.text, from: p.from, to: p.to}
-	p.inside = inside
-	if err := r.s.local.normalize(&p); err != nil {
-		r.bail = true
-		return
+	s := r.s
+	var p part
+	if s.forms != nil && !r.e.offsets {
+		r.room.text, r.room.spare = s.forms.appendFormsOf(r.room.text[:0], r.room.spare, text)
+		p.text = r.room.text
+	} else {
+		p = makePart(text, base, r.e.offsets, r.room)
+		p.inside = inside
+		r.room = part{text: p.text, from: p.from, to: p.to}
+		if err := s.local.normalize(&p); err != nil {
+			r.bail = true
+			return
+		}
+		if !r.e.offsets {
+			r.room = part{text: p.text, spare: p.spare}
+		}
 	}
 	table := chars.Classes()
-	s := r.s
 	for i := 0; i < len(p.text); {
-		c, n := utf8.DecodeRune(p.text[i:])
+		c, n := rune(p.text[i]), 1
+		if c >= utf8.RuneSelf {
+			c, n = utf8.DecodeRune(p.text[i:])
+		}
 		at := Span{}
 		if r.e.offsets {
 			at = p.span(i, i+n)
 		}
+		white := c != ' ' && table.Of(c)&chars.Space != 0
 		switch {
-		case c == ' ':
+		case c == ' ', white && s.cuts:
 			r.space(at)
-		case s.cuts && table.Of(c)&chars.Space != 0:
-			r.space(at)
-		case s.stripLeft && !r.seen && table.Of(c)&chars.Space != 0:
+		case white && s.stripLeft && !r.seen:
 		case c == '▁':
 			r.takePending()
 			r.mark(at)
 		default:
 			r.begin(at)
 			r.w.put(p.text[i:i+n], at, r.e.offsets)
-			r.tail = s.stripRight && table.Of(c)&chars.Space != 0
+			r.tail = white && s.stripRight
 		}
 		i += n
 	}
@@ -564,35 +583,7 @@ func (r *spacedRun) flush() {
 		r.next()
 		return
 	}
-	var slot *cachedWord
-	if len(w.text) <= cachedBytes {
-		var have bool
-		if slot, have = e.cache.slot(w.text); have {
-			e.ids = append(e.ids, slot.ids[:slot.n]...)
-			if e.offsets {
-				start := 0
-				for _, end := range slot.ends[:slot.n] {
-					e.enc.Spans = append(e.enc.Spans, w.span(start, int(end)))
-					e.enc.Words = append(e.enc.Words, e.nextWord)
-					start = int(end)
-				}
-			}
-			r.next()
-			return
-		}
-	}
-	before := len(e.ids)
-	e.ends, e.recording, e.apart = e.ends[:0], true, true
-	err := e.t.model.encode(e, w.text)
-	e.recording = false
-	switch {
-	case err != nil:
-		if e.err == nil {
-			e.err = err
-		}
-	case slot != nil && e.apart:
-		slot.put(w.text, e.ids[before:], e.ends)
-	}
+	e.cut(w.text)
 	r.next()
 }
 

@@ -254,6 +254,7 @@ func (u *unigramTrainer) model() (*unigram, error) {
 	}
 	var err error
 	m.trie, err = newTrie(keys, ids)
+	m.placed = m.scores
 	return m, err
 }
 
@@ -333,7 +334,7 @@ func (u *unigramTrainer) prune(ctx context.Context, desired int) error {
 		l := &scratch[worker]
 		m.best(l, []byte(w.word))
 		for _, end := range l.ends {
-			sums[worker][l.nodes[end].id] += w.count
+			sums[worker][l.nodes[end].value] += w.count
 		}
 	})
 	if err != nil {
@@ -355,7 +356,7 @@ func (u *unigramTrainer) prune(ctx context.Context, desired int) error {
 	var candidates []candidate
 	var kept []int32
 	l, without := &scratch[0], *m
-	without.scores = slices.Clone(m.scores)
+	without.placed = slices.Clone(m.placed)
 	for i, p := range u.pieces {
 		text := []byte(p.piece)
 		if utf8.RuneCount(text) == 1 {
@@ -369,14 +370,14 @@ func (u *unigramTrainer) prune(ctx context.Context, desired int) error {
 		if len(l.ends) > 1 {
 			continue // not even the piece itself is best written with it
 		}
-		without.scores[i] = math.Inf(-1)
+		without.placed[i] = math.Inf(-1)
 		without.best(l, text)
-		without.scores[i] = m.scores[i]
+		without.placed[i] = m.placed[i]
 		f := float64(freq[i])
 		logAlternative := math.Log(total + f*float64(len(l.ends)-1))
 		alternative := 0.0
 		for _, end := range l.ends {
-			alternative += math.Log(float64(freq[l.nodes[end].id])+f) - logAlternative
+			alternative += math.Log(float64(freq[l.nodes[end].value])+f) - logAlternative
 		}
 		candidates = append(candidates, candidate{f * (math.Log(f) - math.Log(total) - alternative), int32(i)})
 	}

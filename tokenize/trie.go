@@ -7,17 +7,24 @@ import (
 
 // trie is a double array over bytes (Aoe, "An Efficient Digital Search Algorithm
 // by Using a Double-Array Structure", 1989): the child of node s by byte b is
-// units[s].base ^ b, if that unit names s as its parent. A step is one load and
+// units[s].base() ^ b, if that unit names s as its parent. A step is one load and
 // one compare.
 type trie struct {
 	units []trieUnit
+	// values holds for each unit the value of the key that ends there, or -1.
+	values []int32
 }
 
 type trieUnit struct {
-	// base gives the children's places; check is the parent, or -1 for a unit
-	// that is free; value is the key's that ends here, or -1.
-	base, check, value int32
+	// link gives the children's places, shifted by one bit: the lowest is set when a
+	// key ends here. check is the parent, or -1 for a unit that is free.
+	link  uint32
+	check int32
 }
+
+func (u trieUnit) base() int32 { return int32(u.link >> 1) }
+
+func (u trieUnit) ends() bool { return u.link&1 == 1 }
 
 // trieTries bounds how many free places are tried for a node's children before
 // the array grows by a block: the build stays linear.
@@ -48,19 +55,28 @@ func newTrie(keys []string, values []int32) (*trie, error) {
 	b.grow()
 	b.take(0)
 	b.units[0].check = 0
-	b.place(0, 0, len(order), 0)
+	// An explicit stack: keys may be as long as a hostile file makes them.
+	b.waiting = append(b.waiting, trieNode{0, 0, len(order), 0})
+	for len(b.waiting) > 0 {
+		n := b.waiting[len(b.waiting)-1]
+		b.waiting = b.waiting[:len(b.waiting)-1]
+		b.place(n.node, n.lo, n.hi, n.depth)
+	}
 	b.units[0].check = -1
-	return &trie{units: slices.Clip(b.units)}, nil
+	return &trie{slices.Clip(b.units), slices.Clip(b.ends)}, nil
 }
 
 // step returns the child of node by b, or -1.
 func (t *trie) step(node int32, b byte) int32 {
-	next := t.units[node].base ^ int32(b)
+	next := t.units[node].base() ^ int32(b)
 	if t.units[next].check != node {
 		return -1
 	}
 	return next
 }
+
+// value returns the value of the key that ends at node, or -1.
+func (t *trie) value(node int32) int32 { return t.values[node] }
 
 // walk follows s from node and returns where it ends, or -1.
 func (t *trie) walk(node int32, s string) int32 {
@@ -75,16 +91,25 @@ type trieBuilder struct {
 	values []int32
 	order  []int32
 	units  []trieUnit
+	ends   []int32
 	// The free units are a doubly linked ring; free is one of them or -1.
 	prev, next []int32
 	free       int32
+	waiting    []trieNode
+}
+
+// trieNode is a node whose children, by the keys lo to hi of the order at byte
+// depth, are yet to be placed.
+type trieNode struct {
+	node          int32
+	lo, hi, depth int
 }
 
 // grow adds a block of 256 free units at the end of the ring.
 func (b *trieBuilder) grow() {
 	first := int32(len(b.units))
 	for i := range int32(256) {
-		b.units = append(b.units, trieUnit{check: -1, value: -1})
+		b.units, b.ends = append(b.units, trieUnit{check: -1}), append(b.ends, -1)
 		b.prev = append(b.prev, first+i-1)
 		b.next = append(b.next, first+i+1)
 	}
@@ -117,13 +142,14 @@ func (b *trieBuilder) take(u int32) {
 // their first depth bytes.
 func (b *trieBuilder) place(node int32, lo, hi, depth int) {
 	if lo < hi && len(b.keys[b.order[lo]]) == depth {
-		b.units[node].value = b.values[b.order[lo]]
+		b.ends[node] = b.values[b.order[lo]]
+		b.units[node].link |= 1
 		lo++
 	}
 	if lo == hi {
 		// A leaf's base leads to itself or its block, where no unit names it as
 		// parent.
-		b.units[node].base = node &^ 255
+		b.units[node].link |= uint32(node&^255) << 1
 		return
 	}
 	var first [257]int
@@ -138,14 +164,14 @@ func (b *trieBuilder) place(node int32, lo, hi, depth int) {
 	}
 	first[n] = hi
 	base := b.fit(bytes[:n])
-	b.units[node].base = base
+	b.units[node].link |= uint32(base) << 1
 	for _, c := range bytes[:n] {
 		u := base ^ int32(c)
 		b.take(u)
 		b.units[u].check = node
 	}
-	for i, c := range bytes[:n] {
-		b.place(base^int32(c), first[i], first[i+1], depth+1)
+	for i := n - 1; i >= 0; i-- {
+		b.waiting = append(b.waiting, trieNode{base ^ int32(bytes[i]), first[i], first[i+1], depth + 1})
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -19,11 +20,16 @@ type unigram struct {
 	unk           int32 // -1 for none
 	byteFallback  bool
 
-	trie     *trie
-	control  []bool
-	minScore float64
-	bytes    [256]int32
-	whole    bool // every byte has a piece
+	// trie gives the place of a piece in the order of the alphabet, in which pieces
+	// that are met one after the other stand close: placed holds their scores in this
+	// order, and placedIDs their ids.
+	trie      *trie
+	placed    []float64
+	placedIDs []int32
+	control   []bool
+	minScore  float64
+	bytes     [256]int32
+	whole     bool // every byte has a piece
 }
 
 // unknownPenalty is how much worse than the worst piece an unknown character is.
@@ -50,15 +56,20 @@ func (m *unigram) prepare() error {
 
 func (m *unigram) forbid(control []bool) error {
 	m.control = control
-	var keys []string
-	var ids []int32
+	m.placedIDs = m.placedIDs[:0]
 	for id, piece := range m.vocab.pieces {
 		if piece != "" && (!control[id] || int32(id) == m.unk) {
-			keys, ids = append(keys, piece), append(ids, int32(id))
+			m.placedIDs = append(m.placedIDs, int32(id))
 		}
 	}
+	slices.SortFunc(m.placedIDs, func(a, b int32) int { return strings.Compare(m.vocab.pieces[a], m.vocab.pieces[b]) })
+	keys, places := make([]string, len(m.placedIDs)), make([]int32, len(m.placedIDs))
+	m.placed = make([]float64, len(m.placedIDs))
+	for i, id := range m.placedIDs {
+		keys[i], places[i], m.placed[i] = m.vocab.pieces[id], int32(i), m.scores[id]
+	}
 	var err error
-	m.trie, err = newTrie(keys, ids)
+	m.trie, err = newTrie(keys, places)
 	return err
 }
 
@@ -72,10 +83,10 @@ type lattice struct {
 }
 
 // latticeNode is the best way to reach a byte: the score, where its last piece
-// begins, or -1, and that piece.
+// begins, or -1, and the trie's value for that piece, -1 for an unknown character.
 type latticeNode struct {
-	score    float64
-	from, id int32
+	score       float64
+	from, value int32
 }
 
 // best finds the best pieces of text; their ends lie in l.ends, last first, and
@@ -90,7 +101,7 @@ func (m *unigram) best(l *lattice, text []byte) {
 		nodes[i].from = -1
 	}
 	nodes[0].score = 0
-	units := m.trie.units
+	units, values, scores := m.trie.units, m.trie.values, m.placed
 	unknown := m.minScore - unknownPenalty
 	for at := 0; at < n; {
 		here := nodes[at].score
@@ -102,16 +113,16 @@ func (m *unigram) best(l *lattice, text []byte) {
 		node := int32(0)
 		i := at
 		for i < n {
-			next := units[node].base ^ int32(text[i])
-			u := &units[next]
-			if u.check != node {
+			next := units[node].base() ^ int32(text[i])
+			if units[next].check != node {
 				break
 			}
 			node = next
 			i++
-			if v := u.value; v >= 0 {
+			if units[node].ends() {
+				v := values[node]
 				to := &nodes[i]
-				if s := m.scores[v] + here; to.from < 0 || s > to.score {
+				if s := scores[v] + here; to.from < 0 || s > to.score {
 					*to = latticeNode{s, int32(at), v}
 				}
 				single = single || i-at == size
@@ -121,7 +132,7 @@ func (m *unigram) best(l *lattice, text []byte) {
 		if !single {
 			to := &nodes[at+size]
 			if s := unknown + here; to.from < 0 || s > to.score {
-				*to = latticeNode{s, int32(at), m.unk}
+				*to = latticeNode{s, int32(at), -1}
 			}
 		}
 		at += size
@@ -134,6 +145,14 @@ func (m *unigram) best(l *lattice, text []byte) {
 
 func (m *unigram) vocabulary() *vocabulary { return m.vocab }
 
+// pieceAt returns the piece that ends at byte end, the unknown token for none.
+func (m *unigram) pieceAt(l *lattice, end int) int32 {
+	if v := l.nodes[end].value; v >= 0 {
+		return m.placedIDs[v]
+	}
+	return m.unk
+}
+
 // encode cuts a word.
 func (m *unigram) encode(e *Encoder, word []byte) error {
 	l := &e.lattice
@@ -142,20 +161,24 @@ func (m *unigram) encode(e *Encoder, word []byte) error {
 	start := 0
 	for k := len(l.ends) - 1; k >= 0; k-- {
 		end := int(l.ends[k])
-		id := l.nodes[end].id
+		id := m.pieceAt(l, end)
 		if id != m.unk {
 			e.piece(id, start, end)
 			start = end
 			continue
 		}
 		// Unknown characters in a row are one token.
-		for k > 0 && l.nodes[l.ends[k-1]].id == m.unk {
+		for k > 0 && m.pieceAt(l, int(l.ends[k-1])) == m.unk {
 			k--
 			end = int(l.ends[k])
 		}
-		if known, ok := m.vocab.ids[string(word[start:end])]; ok && !m.control[known] {
-			id = known
-		} else if m.byteFallback && m.whole {
+		// Bytes take their place, unless they spell the unknown token itself.
+		if m.byteFallback && m.whole {
+			if known, ok := m.vocab.ids[string(word[start:end])]; ok && !m.control[known] {
+				e.piece(known, start, end)
+				start = end
+				continue
+			}
 			for _, b := range word[start:end] {
 				e.piece(m.bytes[b], start, end)
 			}

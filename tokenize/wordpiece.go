@@ -50,21 +50,21 @@ func (m *wordPiece) cut(dst []int32, ends []int32, word []byte, work *int64) ([]
 	if len(word) > m.maxChars && utf8.RuneCount(word) > m.maxChars {
 		return m.unknown(dst, ends, len(word))
 	}
-	units := m.trie.units
+	units, values := m.trie.units, m.trie.values
 	start, before, endsBefore := 0, len(dst), len(ends)
 	node := int32(0)
 	for {
 		best, bestEnd := int32(-1), 0
 		i := start
 		for ; i < len(word); i++ {
-			next := units[node].base ^ int32(word[i])
-			u := &units[next]
-			if u.check != node {
+			next := units[node].base() ^ int32(word[i])
+			if units[next].check != node {
 				break
 			}
 			node = next
-			if u.value >= 0 {
-				best, bestEnd = u.value, i+1
+			if units[node].ends() {
+				v := values[node]
+				best, bestEnd = v, i+1
 			}
 		}
 		*work += int64(i - start + 1)
