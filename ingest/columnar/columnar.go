@@ -144,7 +144,7 @@ func Read(r io.Reader, names []string, f func(columns []any) error) (err error) 
 			err = fmt.Errorf("reading an Arrow stream: %v", p)
 		}
 	}()
-	in, err := ipc.NewReaderFromMessageReader(&messages{r: r})
+	in, err := (&messages{r: r}).reader()
 	if err != nil {
 		return fmt.Errorf("reading an Arrow stream: %w", err)
 	}

@@ -29,6 +29,36 @@ type messages struct {
 	r     io.Reader
 	limit int64 // of a body; 0 means maxBody
 	last  *ipc.Message
+	alloc bounded
+}
+
+// bounded allocates no more than the present message may take. The library takes
+// places in a message for lengths where it has fewer buffers than its schema needs.
+type bounded struct{ left int64 }
+
+func (b *bounded) Allocate(n int) []byte {
+	b.take(n)
+	return memory.DefaultAllocator.Allocate(n)
+}
+
+func (b *bounded) Reallocate(n int, old []byte) []byte {
+	b.take(n)
+	return memory.DefaultAllocator.Reallocate(n, old)
+}
+
+func (b *bounded) Free(old []byte) { memory.DefaultAllocator.Free(old) }
+
+// take panics when there is no room: allocators have no other way, and the library
+// makes an error of it.
+func (b *bounded) take(n int) {
+	if b.left -= int64(n); n < 0 || b.left < 0 {
+		panic(fmt.Sprintf("a message asks for %d bytes more than it may take", -b.left))
+	}
+}
+
+// reader returns a reader of the messages.
+func (m *messages) reader() (*ipc.Reader, error) {
+	return ipc.NewReaderFromMessageReader(m, ipc.WithAllocator(&m.alloc))
 }
 
 func (m *messages) Retain() {}
@@ -73,6 +103,7 @@ func (m *messages) Message() (*ipc.Message, error) {
 	if c.message(root, body); c.err != nil {
 		return nil, fmt.Errorf("a message's metadata: %w", c.err)
 	}
+	m.alloc.left = 4*c.total + 1<<20 // a dictionary is copied when it grows
 	m.Release()
 	m.last = ipc.NewMessage(memory.NewBufferBytes(meta), memory.NewBufferBytes(body))
 	return m.last, nil
@@ -111,6 +142,7 @@ func (m *messages) bytes(n, limit int64) ([]byte, error) {
 type checker struct {
 	meta   []byte
 	fields int
+	total  int64 // bytes that the body unfolds to
 	err    error
 }
 
@@ -138,7 +170,7 @@ func (c *checker) table(place int) int { return place + int(c.at(place, 4)) }
 func (c *checker) slot(table, field int) int {
 	vtable := table - int(int32(c.at(table, 4)))
 	entry := 4 + 2*field
-	if entry+2 > int(c.at(vtable, 2)) {
+	if entry >= int(c.at(vtable, 2)) { // as the library has it, odd sizes included
 		return 0
 	}
 	if offset := int(c.at(vtable+entry, 2)); offset != 0 {
@@ -265,6 +297,7 @@ func (c *checker) record(table int, body []byte) {
 	if total > maxBody+maxUnfolded {
 		c.fail("its body unfolds to %d bytes", total)
 	}
+	c.total = total
 	rows := 8*total + maxEmpty
 	if length := int64(c.word(table, 0, 8)); length < 0 || length > rows {
 		c.fail("%d rows in %d bytes", length, total)

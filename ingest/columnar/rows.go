@@ -55,7 +55,7 @@ func OpenRows(r io.Reader, maxBatch int64) (rows *Rows, err error) {
 			return nil, fmt.Errorf("reading an Arrow file: %w", err)
 		}
 	}
-	in, err := ipc.NewReaderFromMessageReader(&messages{r: buf, limit: maxBatch})
+	in, err := (&messages{r: buf, limit: maxBatch}).reader()
 	if err != nil {
 		return nil, fmt.Errorf("reading an Arrow stream: %w", err)
 	}
