@@ -1,7 +1,6 @@
 package records
 
 import (
-	"bufio"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -360,14 +359,12 @@ func newPageChecker(r io.ReaderAt, size int64, meta *format.ColumnMetaData) *pag
 // next checks up to the next page of data.
 func (p *pageChecker) next() error {
 	for p.err == nil && p.at < p.end {
-		counted := &countedReader{r: bufio.NewReaderSize(io.NewSectionReader(p.r, p.at, min(p.end-p.at, maxPageHeader)), 512)}
-		var h format.PageHeader
-		compact := thrift.CompactProtocol{}
-		if err := thrift.NewDecoder(compact.NewReader(counted)).Decode(&h); err != nil {
+		h, length, err := p.header()
+		if err != nil {
 			p.err = fmt.Errorf("page header at byte %d: %w", p.at, err)
 			return p.err
 		}
-		body := p.at + counted.n
+		body := p.at + length
 		size, unfolded := int64(h.CompressedPageSize), int64(h.UncompressedPageSize)
 		n := int64(h.DataPageHeader.V.NumValues) + int64(h.DataPageHeaderV2.V.NumValues)
 		dictionary := int64(h.DictionaryPageHeader.V.NumValues)
@@ -391,22 +388,19 @@ func (p *pageChecker) next() error {
 	return p.err // at the end the library tells that it is the end
 }
 
-// countedReader counts bytes. The decoder asks for no more than it needs.
-type countedReader struct {
-	r *bufio.Reader
-	n int64
-}
-
-func (c *countedReader) Read(b []byte) (int, error) {
-	n, err := c.r.Read(b)
-	c.n += int64(n)
-	return n, err
-}
-
-func (c *countedReader) ReadByte() (byte, error) {
-	b, err := c.r.ReadByte()
-	if err == nil {
-		c.n++
+// header reads the header of the page at the present place, and its length.
+func (p *pageChecker) header() (h format.PageHeader, length int64, err error) {
+	// Headers are short, unless they quote values.
+	for n := int64(1 << 10); ; n <<= 5 {
+		b := make([]byte, min(n, p.end-p.at))
+		if _, err := p.r.ReadAt(b, p.at); err != nil && !errors.Is(err, io.EOF) {
+			return h, 0, err
+		}
+		h = format.PageHeader{}
+		compact := thrift.CompactProtocol{}
+		r := compact.NewReaderFromBytes(b)
+		if err = thrift.NewDecoder(r).Decode(&h); err == nil || n >= maxPageHeader || int64(len(b)) < n {
+			return h, int64(r.BytesRead()), err
+		}
 	}
-	return b, err
 }
