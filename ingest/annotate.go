@@ -4,9 +4,11 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/tributary-ml/tributary/ingest/pii"
 	"github.com/tributary-ml/tributary/ingest/signals"
+	"github.com/tributary-ml/tributary/ingest/wiki"
 )
 
 // annotator computes what is computed of a document's text. It is used by one
@@ -41,6 +43,8 @@ type pending struct {
 	item item
 	cost int64
 	done chan struct{}
+	// digits are those of the text.
+	digits int64
 }
 
 // line lets several goroutines annotate the documents of items and hands the items
@@ -107,7 +111,10 @@ func (p *pending) annotate(a *annotator) {
 			p.item.doc, p.item.cause, p.item.detail = nil, causePanic, fmt.Sprint(e)
 		}
 	}()
+	from := time.Now()
 	p.item.repairs = append(p.item.repairs, a.annotate(p.item.doc)...)
+	p.digits = wiki.Digits(p.item.doc.Text)
+	p.item.took += time.Since(from)
 }
 
 // add puts an item in line. It returns what account returned for an earlier one, or

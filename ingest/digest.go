@@ -29,7 +29,7 @@ func (p *places) digest(ctx context.Context, in *input, meter *progress.Meter) (
 	}
 	defer f.close()
 	h := xxh3.New()
-	if _, err := io.CopyBuffer(struct{ io.Writer }{h}, &metered{ctx, f.from(0), meter}, make([]byte, 1<<20)); err != nil {
+	if _, err := io.CopyBuffer(struct{ io.Writer }{h}, &metered{ctx, io.LimitReader(f.from(0), in.size), meter}, make([]byte, 1<<20)); err != nil {
 		return "", err
 	}
 	sum := h.Sum128()

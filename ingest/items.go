@@ -1,6 +1,8 @@
 package ingest
 
 import (
+	"time"
+
 	"github.com/tributary-ml/tributary/ingest/bzip2"
 	"github.com/tributary-ml/tributary/ingest/wiki"
 )
@@ -17,8 +19,19 @@ type item struct {
 	encoding       string
 	repairs        []Count
 	left           []Count // what was left out of the text on purpose
+	// templates are the names of templates without rules, once a call.
+	templates []string
+	// source is what the text was made of.
+	source source
+	took   time.Duration
 	// seek says where reading can begin to give this item anew.
 	seek *seek
+}
+
+// source tells of what a document's text was made of.
+type source struct {
+	bytes, digits, formulas, kept int64
+	disambiguation                bool
 }
 
 // position is how far a run has come: that many items of an input are in parts
@@ -98,6 +111,7 @@ func (r *run) account(p *pending) error {
 	if it.doc != nil {
 		place.Detail = it.doc.Title
 	}
+	r.slow(i, &it, place)
 	for _, rep := range it.repairs {
 		if rep.Count > 0 {
 			tally(&counts.Repairs, rep.Name, rep.Count, place)
@@ -132,6 +146,18 @@ func (r *run) account(p *pending) error {
 	counts.Bytes += int64(len(d.Text))
 	counts.Chars += d.Chars
 	counts.Words += d.Words
+	counts.Digits += p.digits
+	counts.SourceBytes += it.source.bytes
+	counts.SourceDigits += it.source.digits
+	counts.Formulas += it.source.formulas
+	counts.FormulasKept += it.source.kept
+	counts.length(d.Chars)
+	if it.source.disambiguation {
+		counts.Disambiguations++
+	}
+	for _, name := range it.templates {
+		tallyName(&counts.Templates, name, 1, place)
+	}
 	if d.Language != "" {
 		tally(&counts.Languages, d.Language, 1, nil)
 	}

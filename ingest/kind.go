@@ -55,10 +55,24 @@ type input struct {
 	// ignored says why a file of a directory is not read.
 	ignored, detail string
 	digest          string
+
+	// Of a file of which a sample is read: the pieces, of its whole size, or the share
+	// of its rows.
+	pieces []piece
+	whole  int64
+	share  float64
 }
 
 // where says where an input lies, for messages.
 func (in *input) where() string { return cmp.Or(in.shown, in.path) }
+
+// length is the size of the file as it lies there.
+func (in *input) length() int64 {
+	if in.whole > 0 {
+		return in.whole
+	}
+	return in.size
+}
 
 var suffixes = regexp.MustCompile(`(?i)(\.(gz|bz2|zst|zstd))+$`)
 

@@ -87,14 +87,27 @@ type opened struct {
 
 // open opens an input.
 func (p *places) open(ctx context.Context, in *input) (*opened, error) {
+	if in.pieces != nil {
+		all := *in
+		all.pieces, all.size, all.whole = nil, in.whole, 0
+		o, err := p.open(ctx, &all)
+		if err != nil {
+			return nil, err
+		}
+		s := &spliced{o.ReaderAt, in.pieces}
+		o.ReaderAt, o.size = s, in.size
+		o.from = func(offset int64) io.Reader { return io.NewSectionReader(s, offset, in.size-offset) }
+		return o, nil
+	}
 	if in.far == nil {
 		f, err := os.Open(in.path)
 		if err != nil {
 			return nil, err
 		}
+		size := in.length()
 		return &opened{
-			ReaderAt: io.NewSectionReader(f, 0, in.size), size: in.size,
-			from:  func(offset int64) io.Reader { return io.NewSectionReader(f, offset, in.size-offset) },
+			ReaderAt: io.NewSectionReader(f, 0, size), size: size,
+			from:  func(offset int64) io.Reader { return io.NewSectionReader(f, offset, size-offset) },
 			close: func() { _ = f.Close() }, // it was only read
 		}, nil
 	}
@@ -102,7 +115,7 @@ func (p *places) open(ctx context.Context, in *input) (*opened, error) {
 	if err != nil {
 		return nil, &inputError{err}
 	}
-	o := &opened{ReaderAt: &farReader{at: f}, size: in.size}
+	o := &opened{ReaderAt: &farReader{at: f}, size: in.length()}
 	var readers []io.Closer
 	o.from = func(offset int64) io.Reader {
 		r := f.Reader(offset)

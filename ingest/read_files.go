@@ -12,10 +12,12 @@ import (
 	"regexp"
 	"runtime"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
 	"github.com/tributary-ml/tributary/ingest/books"
+	"github.com/tributary-ml/tributary/ingest/wiki"
 )
 
 // largeFile is the size from which on a file's memory is given back before the
@@ -55,6 +57,10 @@ func readFiles(ctx context.Context, r *run, first int) error {
 		},
 		func(j job) (res result) {
 			res.index = j.index
+			from := time.Now()
+			defer func() {
+				res.item.took = time.Since(from)
+			}()
 			defer func() {
 				if p := recover(); p != nil {
 					res.item = item{cause: causePanic, detail: fmt.Sprint(p)}
@@ -64,6 +70,7 @@ func readFiles(ctx context.Context, r *run, first int) error {
 				if res.item = j.entry.bad; res.item.cause == "" {
 					record := res.item.record
 					res.item = r.book(nil, j.entry.name, j.entry.data)
+					res.item.source.bytes = int64(len(j.entry.data))
 					res.item.record = record
 				}
 				return res
@@ -84,6 +91,7 @@ func readFiles(ctx context.Context, r *run, first int) error {
 			default:
 				res.item = textItem(in.name, data)
 			}
+			res.item.source.bytes = int64(len(data))
 			return res
 		},
 		func(res result) error {
@@ -232,7 +240,7 @@ func bookItem(name string, b books.Book) item {
 func textItem(name string, data []byte) item {
 	text, encoding, replaced := books.Decode(data)
 	text, dropped := cleanText(text)
-	it := item{key: name, encoding: encoding, repairs: []Count{{Name: repairControls, Count: int64(dropped)}, {Name: repairUTF8, Count: int64(replaced)}}}
+	it := item{key: name, encoding: encoding, source: source{bytes: int64(len(data)), digits: wiki.Digits(text)}, repairs: []Count{{Name: repairControls, Count: int64(dropped)}, {Name: repairUTF8, Count: int64(replaced)}}}
 	return it.document(&Document{Title: stem(name), Text: text})
 }
 

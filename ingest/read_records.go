@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/tributary-ml/tributary/ingest/records"
+	"github.com/tributary-ml/tributary/ingest/wiki"
 )
 
 // Causes of skips of records with fields.
@@ -56,10 +58,12 @@ func (r *run) each(ctx context.Context, i int, decoder *records.Decoder, produce
 			})
 		},
 		func(j recordJob) (it item) {
+			from := time.Now()
 			defer func() {
 				if p := recover(); p != nil {
 					it = item{cause: causePanic, detail: fmt.Sprint(p)}
 				}
+				it.took = time.Since(from)
 				it.record, it.offset, it.seek = j.number, j.offset, j.seek
 			}()
 			if j.data != nil && j.err == nil && !j.tooLong {
@@ -91,6 +95,7 @@ func (r *run) recordItem(j *recordJob) item {
 	text, dropped := cleanText(j.row.Text)
 	it := item{
 		key:     fmt.Sprintf("%d/%s", j.number, j.row.ID),
+		source:  source{bytes: int64(len(j.row.Text)), digits: wiki.Digits(j.row.Text)},
 		repairs: []Count{{Name: repairControls, Count: int64(dropped)}, {Name: repairUTF8, Count: int64(j.row.Repaired)}},
 	}
 	address := j.row.URL
@@ -186,6 +191,9 @@ func (r *run) readTable(ctx context.Context, i int) error {
 		if p, err = records.OpenParquet(at, f.size, r.cfg.Fields); err == nil {
 			t, rows = p, p.Rows()
 		}
+		if in.share > 0 {
+			rows = int64(in.share * float64(rows))
+		}
 	} else {
 		var content io.ReadCloser
 		if content, err = decompress(&metered{ctx, f.from(0), r.cfg.Meter}, 1, nil); err == nil {
@@ -213,7 +221,9 @@ func (r *run) readTable(ctx context.Context, i int) error {
 	return r.each(ctx, i, nil, func(ctx context.Context, give func(recordJob) error) error {
 		for ; ; number++ {
 			j := recordJob{number: number, offset: number}
-			j.row, j.err = t.Next()
+			if j.row, j.err = t.Next(); in.share > 0 && number >= rows {
+				j.err = io.EOF
+			}
 			switch {
 			case errors.Is(j.err, io.EOF):
 				r.cfg.Meter.Add(in.size - done)

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/tributary-ml/tributary/ingest/warc"
 	"github.com/tributary-ml/tributary/ingest/webpage"
@@ -103,8 +104,10 @@ func (r *run) readArchive(ctx context.Context, i int) error {
 					it = item{cause: causePanic, detail: fmt.Sprint(p), record: j.rec.Number, offset: j.rec.Offset}
 				}
 			}()
+			from := time.Now()
 			it = webItem(j.rec, r.cfg.MaxRecordBytes)
-			it.seek = j.seek
+			it.seek, it.took = j.seek, time.Since(from)
+			it.source.bytes = int64(len(j.rec.Body))
 			return it
 		},
 		func(it item) error { return r.take(i, it) },

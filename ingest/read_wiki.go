@@ -132,6 +132,10 @@ func wikiItem(res *wiki.Result) item {
 	}
 	it.repairs = []Count{{Name: repairUTF8, Count: int64(p.Repaired)}}
 	s := &res.Stats
+	it.templates, it.took = s.Dropped, res.Took
+	it.source = source{
+		bytes: res.Source.Bytes, digits: res.Source.Digits, formulas: int64(s.Formulas), kept: int64(s.FormulasKept), disambiguation: s.Disambiguation,
+	}
 	it.left = []Count{
 		{Name: "templates without words", Count: int64(s.Templates - s.Expanded)}, {Name: "tables", Count: int64(s.Tables)},
 		{Name: "footnotes", Count: int64(s.Footnotes)}, {Name: "images and other files", Count: int64(s.Files)},

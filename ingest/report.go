@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math/bits"
 	"os"
 	"path/filepath"
 	"slices"
@@ -43,9 +44,11 @@ type Report struct {
 	Source string `json:"source"`
 	Kind   string `json:"kind"`
 	// UpToDate says that the run found everything done already. It is not written.
-	UpToDate bool          `json:"-"`
-	Totals   Counts        `json:"totals"`
-	Inputs   []InputReport `json:"inputs"`
+	UpToDate bool `json:"-"`
+	// Timing is what the run took. It is written to a file of its own.
+	Timing *Timing       `json:"-"`
+	Totals Counts        `json:"totals"`
+	Inputs []InputReport `json:"inputs"`
 }
 
 // InputReport is the part of one input file.
@@ -66,6 +69,20 @@ type Counts struct {
 	Bytes     int64 `json:"bytes"` // of the documents' texts
 	Chars     int64 `json:"chars"`
 	Words     int64 `json:"words"`
+	// Digits are the decimal digits of the texts. SourceBytes and SourceDigits are
+	// those of what the texts were made of, markup included, where that is text: the
+	// wikitext of pages, the fields of records, files. Formulas were met in it, of
+	// which FormulasKept are in the texts.
+	Digits       int64 `json:"digits"`
+	SourceBytes  int64 `json:"source_bytes,omitempty"`
+	SourceDigits int64 `json:"source_digits,omitempty"`
+	Formulas     int64 `json:"formulas,omitempty"`
+	FormulasKept int64 `json:"formulas_kept,omitempty"`
+	// Disambiguations are documents that only tell things of like names apart.
+	Disambiguations int64 `json:"disambiguations,omitempty"`
+	// Lengths counts documents by their length: Lengths[k] those of 2^k to 2^(k+1)-1
+	// code points.
+	Lengths []int64 `json:"lengths,omitempty"`
 	// Skips and Repairs tell by cause, in the order of the causes' names, what
 	// was left out and what was changed in documents that were kept. Damage tells
 	// of parts of files in which records may have been lost that nobody can count.
@@ -75,6 +92,9 @@ type Counts struct {
 	// LeftOut counts what was left out of the texts of documents on purpose, such
 	// as tables.
 	LeftOut []Count `json:"left_out,omitempty"`
+	// Templates are those that gave no text because no rule is known for them, by
+	// name, counted once a call.
+	Templates []Count `json:"templates,omitempty"`
 	// Encodings and Languages count documents.
 	Encodings []Count `json:"encodings,omitempty"`
 	Languages []Count `json:"languages,omitempty"`
@@ -107,13 +127,60 @@ func tally(counts *[]Count, name string, n int64, example *Place) {
 	}
 	if example != nil {
 		short := *example
-		short.Detail = strings.ToValidUTF8(short.Detail[:min(len(short.Detail), maxDetail)], "")
+		short.Detail = shortened(short.Detail)
 		example = &short
 	}
 	*counts = slices.Insert(*counts, i, Count{Name: name, Count: n, Example: example})
 }
 
+// shortened bounds what is quoted.
+func shortened(s string) string { return strings.ToValidUTF8(s[:min(len(s), maxDetail)], "") }
+
+const (
+	// maxNames bounds how many templates of an input are counted by their names, the
+	// first that are met; othersName counts the rest.
+	maxNames   = 5000
+	maxName    = 100
+	othersName = "(others)"
+)
+
+// tallyName adds to the count of a name that inputs make up.
+func tallyName(counts *[]Count, name string, n int64, example *Place) {
+	name = strings.ToValidUTF8(name[:min(len(name), maxName)], "")
+	if len(*counts) >= maxNames {
+		_, found := slices.BinarySearchFunc(*counts, name, func(c Count, name string) int { return strings.Compare(c.Name, name) })
+		if !found {
+			name, example = othersName, nil
+		}
+	}
+	tally(counts, name, n, example)
+}
+
+// length counts a document of that many code points.
+func (c *Counts) length(chars int64) {
+	k := max(0, bits.Len64(uint64(chars))-1)
+	for len(c.Lengths) <= k {
+		c.Lengths = append(c.Lengths, 0)
+	}
+	c.Lengths[k]++
+}
+
 func (c *Counts) add(other *Counts) {
+	c.Digits += other.Digits
+	c.SourceBytes += other.SourceBytes
+	c.SourceDigits += other.SourceDigits
+	c.Formulas += other.Formulas
+	c.FormulasKept += other.FormulasKept
+	c.Disambiguations += other.Disambiguations
+	for k, n := range other.Lengths {
+		if k == len(c.Lengths) {
+			c.Lengths = append(c.Lengths, 0)
+		}
+		c.Lengths[k] += n
+	}
+	for _, t := range other.Templates {
+		tallyName(&c.Templates, t.Name, t.Count, t.Example)
+	}
 	c.Records += other.Records
 	c.Documents += other.Documents
 	c.Skipped += other.Skipped
@@ -148,6 +215,12 @@ func ReadReport(dataDir, source string) (*Report, error) {
 	err := readJSON(filepath.Join(DocumentsDir(dataDir, source), ReportName), maxReport, report)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("source %q in %s: %w", source, dataDir, ErrNoSource)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if report.Timing, err = ReadTiming(dataDir, source); errors.Is(err, fs.ErrNotExist) {
+		err = nil
 	}
 	return report, err
 }

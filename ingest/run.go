@@ -13,6 +13,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/tributary-ml/tributary/ingest/progress"
 	"github.com/tributary-ml/tributary/ingest/records"
@@ -57,6 +58,7 @@ type Config struct {
 
 	guessed bool                            // the kind was told from the inputs
 	adjust  func(*partWriter)               // for tests: smaller parts, failing disks
+	sample  int64                           // for tests: bytes that a plan reads
 	began   func(name string, offset int64) // for tests: where reading an input begins
 }
 
@@ -113,6 +115,17 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 	if err := CheckSource(cfg.Source); err != nil {
 		return nil, err
 	}
+	cfg = cfg.completed()
+	r := newRun(cfg)
+	report, err := r.run(ctx)
+	if err != nil {
+		return report, fmt.Errorf("ingesting %s: %w", cfg.Source, err)
+	}
+	return report, nil
+}
+
+// completed fills in what a configuration leaves to chance.
+func (cfg Config) completed() Config {
 	if cfg.Log == nil {
 		cfg.Log = slog.Default()
 	}
@@ -123,7 +136,11 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 	if cfg.MaxRecordBytes <= 0 {
 		cfg.MaxRecordBytes = 32 << 20
 	}
-	r := &run{
+	return cfg
+}
+
+func newRun(cfg Config) *run {
+	return &run{
 		cfg:    cfg,
 		places: cfg.places(),
 		dir:    DocumentsDir(cfg.Data, cfg.Source),
@@ -132,11 +149,6 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 			ReplacePII: cfg.ReplacePII,
 		},
 	}
-	report, err := r.run(ctx)
-	if err != nil {
-		return report, fmt.Errorf("ingesting %s: %w", cfg.Source, err)
-	}
-	return report, nil
 }
 
 // run is one call of Run.
@@ -154,6 +166,11 @@ type run struct {
 	base    int // inputs of the report that were there before
 	parts   *partWriter
 	logged  map[string]int
+
+	watch   *watch
+	checked float64 // seconds that checking the inputs took
+	resumed bool
+	slowest []Slowest // of the inputs
 
 	current int   // the input that is being read
 	seen    int64 // items of it
@@ -176,9 +193,12 @@ func (r *run) run(ctx context.Context) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
+	r.watch = newWatch()
+	defer r.watch.end()
 	if err := r.digest(ctx, all); err != nil {
 		return nil, err
 	}
+	r.checked = time.Since(r.watch.from).Seconds()
 	manifest, err := r.before()
 	if err != nil {
 		return nil, err
@@ -327,6 +347,7 @@ func (r *run) prepare(m *store.Manifest) error {
 	if err := readJSON(filepath.Join(r.dir, resumeName), maxReport, &left); err == nil && left.Key == r.key && r.onDisk(left.Files) &&
 		left.Report != nil && len(left.Report.Inputs) == len(r.report.Inputs) {
 		r.cfg.Log.Info("going on where a run was stopped", "source", r.cfg.Source, "parts", len(left.Files), "input", left.From.Input)
+		r.resumed = true
 		r.report, r.from, files, totals = left.Report, left.From, left.Files, left.Totals
 	}
 	r.parts = newPartWriter(r.dir, files)
@@ -417,6 +438,9 @@ func (r *run) finish(before *store.Manifest) (*Report, error) {
 	}
 	r.report.sum()
 	if err := writeJSON(filepath.Join(r.dir, ReportName), r.report); err != nil {
+		return nil, err
+	}
+	if err := r.timing(); err != nil {
 		return nil, err
 	}
 	if r.parts.docs == 0 {

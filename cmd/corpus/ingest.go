@@ -20,6 +20,8 @@ func ingestCommand(env *cli.Env) *cobra.Command {
 	largest := cli.Size(64 << 20)
 	var wikiRules func() error
 	var use []string
+	var htmlReport string
+	var plan bool
 	cmd := &cobra.Command{
 		Use:   "ingest INPUT...",
 		Short: "turn dumps into documents",
@@ -70,13 +72,16 @@ cannot be read is counted, with its place and cause.`,
 			if err != nil {
 				return err
 			}
+			if plan {
+				return planIngest(cmd, env, parts, stop)
+			}
 			out := ingestResult{}
 			for _, part := range parts {
 				r, err := ingest.Run(cmd.Context(), part)
 				if err != nil {
 					return err
 				}
-				out.Sources = append(out.Sources, sourceResult{r, r.UpToDate})
+				out.Sources = append(out.Sources, sourceResult{r, r.UpToDate, r.Timing})
 				if r.Totals.Documents == 0 {
 					continue
 				}
@@ -91,6 +96,11 @@ cannot be read is counted, with its place and cause.`,
 				}
 			}
 			stop()
+			if htmlReport != "" {
+				if err := out.page(htmlReport); err != nil {
+					return err
+				}
+			}
 			return env.Result(out, out.write)
 		},
 	}
@@ -101,6 +111,8 @@ cannot be read is counted, with its place and cause.`,
 	f.BoolVar(&cfg.ReplacePII, "replace-pii", false, "put harmless values in place of e-mail and IP addresses, phone and card numbers and keys in the texts, and count them")
 	f.StringSliceVar(&use, "rules", nil, "then mark what these rules are against, as corpus rules --use does")
 	f.Var(&largest, "max-record", "skip records longer than this")
+	f.StringVar(&htmlReport, "report", "", "write what became of the inputs to this HTML file")
+	f.BoolVar(&plan, "plan", false, "only predict time, memory and disk from a sample; the run itself then says how right that was")
 	fieldFlags(cmd, &cfg.Fields)
 	wikiRules = wikiFlags(cmd, &cfg.Wiki)
 	return cmd
@@ -115,7 +127,8 @@ type ingestResult struct {
 
 type sourceResult struct {
 	*ingest.Report
-	UpToDate bool `json:"up_to_date"`
+	UpToDate bool           `json:"up_to_date"`
+	Timing   *ingest.Timing `json:"timing,omitempty"`
 }
 
 func (r ingestResult) write(w io.Writer) {
@@ -142,7 +155,16 @@ func (r ingestResult) write(w io.Writer) {
 			}
 		}
 	}
-	cli.WriteTables(w, t, causes)
+	right := cli.Table{Head: []string{"source", "what", "was", "predicted", "off by"}}
+	for _, s := range r.Sources {
+		if s.UpToDate {
+			continue
+		}
+		for _, row := range s.Timing.Compared() {
+			right.Row(s.Source, row[0], row[1], row[2], row[3])
+		}
+	}
+	cli.WriteTables(w, t, causes, right)
 	if len(r.Rules) > 0 {
 		fmt.Fprintln(w)
 		writeRules(w, r.Rules)

@@ -40,6 +40,9 @@ type Stats struct {
 	Files      int // images and other files dropped
 	Categories int // dropped
 	Sections   int // boilerplate sections dropped
+	// Formulas are in the wikitext, as Pages counts them; FormulasKept were kept, unless
+	// what they stand in was left out.
+	Formulas, FormulasKept int
 	// Disambiguation says that the page only tells pages of like names apart.
 	Disambiguation bool
 }

@@ -173,3 +173,14 @@ func FuzzScanner(f *testing.F) {
 		t.Fatal("the scanner does not end")
 	})
 }
+
+func TestRedirectsOfOldDumps(t *testing.T) {
+	for text, want := range map[string]bool{
+		"#REDIRECT [[A]]": true, "\n#redirect: [[A]] {{R}}": true, "#Weiterleitung[[A]]": true, "#ПЕРЕНАПРАВЛЕНИЕ [[А]]": true, "#転送 [[あ]]": true,
+		"# [[A]]\n# [[B]]": false, "#List [[A]]": false, "REDIRECT [[A]]": false, "#REDIRECT": false, "": false,
+	} {
+		if redirects(text) != want {
+			t.Errorf("%q: %v", text, !want)
+		}
+	}
+}

@@ -8,7 +8,11 @@ import (
 	"io"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
+	"time"
+	"unicode"
+	"unicode/utf8"
 )
 
 // Options say how Pages reads a dump.
@@ -40,6 +44,10 @@ type Result struct {
 	Site  *Site // never nil
 	Text  string
 	Stats Stats
+	// Source is the length of the wikitext and how many digits it has; Took is how long
+	// the text took to make.
+	Source struct{ Bytes, Digits int64 }
+	Took   time.Duration
 	// Cause says why the page gives no text; Err tells more of it when the page
 	// could not be read.
 	Cause Cause
@@ -176,14 +184,47 @@ func (ex *Extractor) result(p *Page, err *PageError, opts *Options) Result {
 		res.Cause = err.Cause
 	case !slices.Contains(opts.Namespaces, p.Namespace):
 		res.Cause = OtherNamespace
-	case p.Redirect != "":
+	case p.Redirect != "", redirects(p.Text):
 		res.Cause = Redirect
 	case p.Model != "" && p.Model != "wikitext":
 		res.Cause = OtherModel
 	default:
-		if res.Text, res.Stats = ex.Extract(p.Title, p.Text); res.Text == "" {
+		from := time.Now()
+		res.Text, res.Stats = ex.Extract(p.Title, p.Text)
+		res.Took = time.Since(from)
+		for _, tag := range [...]string{"<math", "<chem", "<ce>"} {
+			res.Stats.Formulas += strings.Count(p.Text, tag)
+		}
+		res.Source.Bytes, res.Source.Digits = int64(len(p.Text)), Digits(p.Text)
+		if res.Text == "" {
 			res.Cause = NoText
 		}
 	}
 	return res
+}
+
+// Digits counts the decimal digits of any script in a text.
+func Digits(text string) int64 {
+	n := int64(0)
+	for i := 0; i < len(text); {
+		c := text[i]
+		if c < utf8.RuneSelf {
+			if c-'0' < 10 {
+				n++
+			}
+			i++
+			continue
+		}
+		// Only these begin a digit; what follows them begins none.
+		if c != 0xd9 && c != 0xdb && c != 0xdf && c != 0xe0 && c != 0xe1 && c != 0xea && c != 0xef && c != 0xf0 {
+			i++
+			continue
+		}
+		r, size := utf8.DecodeRuneInString(text[i:])
+		if unicode.IsDigit(r) {
+			n++
+		}
+		i += size
+	}
+	return n
 }

@@ -199,6 +199,7 @@ func (p *preprocessor) formula(o opening, content string) {
 	if content == "" {
 		return
 	}
+	p.stats.FormulasKept++
 	if o.name != "math" {
 		content = `\ce{` + content + `}`
 	}
