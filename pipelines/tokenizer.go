@@ -46,8 +46,9 @@ type TokenizerConfig struct {
 	Cased bool `json:"cased"`
 	// Sources are what it learns from; all when empty.
 	Sources []string `json:"sources"`
-	// Mix gives the sources weights instead, such as "books:0.3,wiki:0.7": shares of
-	// the bytes. Every document counts at least once unless SampleBytes is set.
+	// Mix gives the sources weights instead, such as "books:0.3,wiki[words > 100]:0.7":
+	// shares of the bytes. Predicates are over the columns of documents. Every document
+	// of it counts at least once unless SampleBytes is set.
 	Mix string `json:"mix,omitempty"`
 	// SampleBytes learns from about so much text, documents chosen by their ids.
 	SampleBytes int64 `json:"sample_bytes,omitempty"`
@@ -71,8 +72,8 @@ type TokenizerReport struct {
 	// Documents is the number of documents it learned from; documents that marks
 	// cover whole are left out.
 	Documents int64 `json:"documents"`
-	// Times says how often the documents of each source counted, with a mix or a
-	// sample.
+	// Times says how often the documents of each component of the mix counted, with a
+	// mix or a sample.
 	Times map[string]float64 `json:"times,omitempty"`
 }
 
@@ -167,8 +168,8 @@ func TrainTokenizer(ctx context.Context, cfg TokenizerConfig) (*TokenizerReport,
 	if err != nil {
 		return fail(err)
 	}
-	texts := &mixedTexts{data: cfg.Data, sources: cfg.Sources}
-	if err := texts.plan(ctx, mix, cfg.SampleBytes, cfg.Meter); err != nil {
+	texts := newMixedTexts(cfg.Data, cfg.Sources, mix)
+	if err := texts.plan(ctx, len(mix) > 0, cfg.SampleBytes, cfg.Meter); err != nil {
 		return fail(err)
 	}
 	specials := cfg.Specials
@@ -286,7 +287,9 @@ func (cfg TokenizerConfig) withDefaults() (TokenizerConfig, error) {
 		return cfg, errMixAndSources
 	}
 	for _, c := range mix {
-		cfg.Sources = append(cfg.Sources, c.Name)
+		if !slices.Contains(cfg.Sources, c.Name) {
+			cfg.Sources = append(cfg.Sources, c.Name)
+		}
 	}
 	if len(cfg.Sources) == 0 {
 		all, err := ingest.Sources(cfg.Data)

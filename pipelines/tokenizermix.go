@@ -20,63 +20,78 @@ import (
 // weight.
 const maxTimes = 10_000
 
-// mixedTexts are the documents that a tokenizer learns from: of each source a
-// share, or all of it several times.
+// mixedTexts are the documents that a tokenizer learns from: of each component of a
+// mix a share, or all of it several times.
 type mixedTexts struct {
-	data    string
-	sources []string
-	// times says how often each source's documents count, 1 where it is empty. Of a
-	// fraction, that part of the documents counts once more; which, hangs on their
-	// ids alone.
+	data       string
+	components mixer.Mix
+	// times says how often the documents of each component count, 1 where it is
+	// empty. Of a fraction, that part of the documents counts once more; which, hangs
+	// on their ids alone.
 	times map[string]float64
 	// documents counts those that were read, a repeated one once.
 	documents int64
 }
 
-// plan reads how large the sources are and finds how often they count, so that
-// the bytes of each are as the weights of the mix (the sizes, without a mix)
-// and all together about sample bytes; or, when sample is 0, as many as it takes
-// for every document to count at least once.
-func (m *mixedTexts) plan(ctx context.Context, mix mixer.Mix, sample int64, meter *progress.Meter) error {
-	if len(mix) == 0 && sample == 0 {
+// newMixedTexts returns the texts of a mix, or of whole sources without one.
+func newMixedTexts(data string, sources []string, mix mixer.Mix) *mixedTexts {
+	m := &mixedTexts{data: data, components: mix}
+	if len(mix) == 0 {
+		for _, source := range sources {
+			m.components = append(m.components, mixer.Component{Name: source})
+		}
+	}
+	return m
+}
+
+// plan reads how large the components are and finds how often they count, so that
+// the bytes of each are as the weights of the mix (the sizes, when weighted is
+// false) and all together about sample bytes; or, when sample is 0, as many as it
+// takes for every document to count at least once. What may be read through so often
+// at most, as the mix says, counts no oftener.
+func (m *mixedTexts) plan(ctx context.Context, weighted bool, sample int64, meter *progress.Meter) error {
+	if !weighted && sample == 0 {
 		return nil
 	}
-	sizes, total := map[string]float64{}, 0.0
+	sizes, total := make([]float64, len(m.components)), 0.0
 	meter.Begin("measuring sources", "documents", 0, 0)
-	for _, source := range m.sources {
-		for d, err := range Unmarked(ctx, m.data, source) {
+	for i, c := range m.components {
+		for d, err := range m.documentsOf(ctx, c) {
 			if err != nil {
 				return err
 			}
-			sizes[source] += float64(len(d.Text))
+			sizes[i] += float64(len(d.Text))
 			meter.Add(1)
 		}
-		if sizes[source] == 0 {
-			return fmt.Errorf("source %s has no text that no mark covers", source)
+		if sizes[i] == 0 {
+			return fmt.Errorf("%s has no text: no document that its predicate keeps, or that no mark covers", c.Label())
 		}
-		total += sizes[source]
+		total += sizes[i]
 	}
-	shares, sum := map[string]float64{}, 0.0
-	for _, c := range mix {
-		shares[c.Name] = c.Weight
-		sum += c.Weight
-	}
-	if len(mix) == 0 {
-		shares, sum = sizes, total
+	shares, sum := slices.Clone(sizes), total
+	if weighted {
+		sum = 0
+		for i, c := range m.components {
+			shares[i] = c.Weight
+			sum += c.Weight
+		}
 	}
 	want := float64(sample)
 	if sample == 0 {
-		for _, source := range m.sources {
-			want = max(want, sizes[source]*sum/shares[source])
+		for i := range m.components {
+			want = max(want, sizes[i]*sum/shares[i])
 		}
 	}
 	m.times = map[string]float64{}
-	for _, source := range m.sources {
-		times := want * shares[source] / sum / sizes[source]
-		if times > maxTimes {
-			return fmt.Errorf("the weight of source %s asks for its text %.0f times; at most %d can be", source, times, maxTimes)
+	for i, c := range m.components {
+		times := want * shares[i] / sum / sizes[i]
+		if c.Passes > 0 {
+			times = min(times, float64(c.Passes))
 		}
-		m.times[source] = times
+		if times > maxTimes {
+			return fmt.Errorf("the weight of %s asks for its text %.0f times; at most %d can be", c.Label(), times, maxTimes)
+		}
+		m.times[c.Label()] = times
 	}
 	return nil
 }
@@ -84,12 +99,12 @@ func (m *mixedTexts) plan(ctx context.Context, mix mixer.Mix, sample int64, mete
 // texts streams the texts, each as often as it counts.
 func (m *mixedTexts) texts(ctx context.Context) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
-		for _, source := range m.sources {
+		for _, c := range m.components {
 			times := 1.0
 			if m.times != nil {
-				times = m.times[source]
+				times = m.times[c.Label()]
 			}
-			for d, err := range Unmarked(ctx, m.data, source) {
+			for d, err := range m.documentsOf(ctx, c) {
 				if err != nil {
 					yield("", err)
 					return
@@ -108,6 +123,34 @@ func (m *mixedTexts) texts(ctx context.Context) iter.Seq2[string, error] {
 	}
 }
 
+// documentsOf streams the documents of a component: those for which its predicate
+// holds, or that no mark covers whole.
+func (m *mixedTexts) documentsOf(ctx context.Context, c mixer.Component) iter.Seq2[*ingest.Document, error] {
+	if c.Where == "" {
+		return Unmarked(ctx, m.data, c.Name)
+	}
+	return func(yield func(*ingest.Document, error) bool) {
+		keeps, err := c.DocumentFilter(ctx, m.data)
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		for d, err := range ingest.Documents(ctx, m.data, c.Name) {
+			keep := false
+			if err == nil {
+				keep, err = keeps(d)
+			}
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			if keep && !yield(d, nil) {
+				return
+			}
+		}
+	}
+}
+
 // timesOf rounds times up for the share of the ids that its fraction is.
 func timesOf(id string, times float64) int {
 	whole := math.Floor(times)
@@ -118,7 +161,7 @@ func timesOf(id string, times float64) int {
 	return int(whole)
 }
 
-// checkMix reads a mix of whole sources.
+// checkMix reads a mix for a tokenizer.
 func checkMix(text string) (mixer.Mix, error) {
 	if text == "" {
 		return nil, nil
@@ -127,17 +170,10 @@ func checkMix(text string) (mixer.Mix, error) {
 	if err != nil {
 		return nil, err
 	}
-	seen := map[string]bool{}
 	for _, c := range mix {
-		switch {
-		case c.Where != "":
-			return nil, fmt.Errorf("mix component %s: predicates are applied to shards; a tokenizer is trained on the documents that no mark covers", c.Label())
-		case seen[c.Name]:
-			return nil, fmt.Errorf("source %s stands twice in the mix", c.Name)
-		case c.Weight <= 0:
-			return nil, fmt.Errorf("source %s has the weight %v", c.Name, c.Weight)
+		if c.Weight <= 0 {
+			return nil, fmt.Errorf("%s has the weight %v", c.Label(), c.Weight)
 		}
-		seen[c.Name] = true
 	}
 	return mix, nil
 }

@@ -39,9 +39,11 @@ func trainCommand(env *cli.Env) *cobra.Command {
 		Example: `  corpus tokenizer train                                   # the default: WordPiece, 30000 pieces, all sources
   corpus tokenizer train wiki books --type wordpiece --vocab-size 4000 --name wp4k
   corpus tokenizer train --type bpe --vocab-size 32000 --mix books:0.3,wiki:0.7 --name bpe32k
-  corpus tokenizer train --type unigram --mix books:1,web:1 --sample 2GiB --name uni30k`,
+  corpus tokenizer train --type unigram --mix books:1,web:1 --sample 2GiB --name uni30k
+  corpus tokenizer train --type bpe --mix 'wiki[words > 100]:0.7,books:0.3' --name bpelong`,
 		Long: `The tokenizer's data are a choice like the model's: --mix gives each source a share
-of the bytes. Without --sample every document counts at least once, and those of
+of the bytes. A predicate in brackets chooses documents by their columns, signals
+and marks, as it does for pretrain. Without --sample every document counts at least once, and those of
 sources that are short of their share count several times; with it, documents are
 drawn by their ids until about so much text is reached. Texts stream through; what
 is held are the different words, in at most --memory.`,
@@ -79,7 +81,7 @@ is held are the different words, in at most --memory.`,
 	f.IntVar(&cfg.VocabSize, "vocab-size", pipelines.DefaultVocabSize, "number of pieces, control tokens included")
 	f.Int64Var(&cfg.MinFrequency, "min-frequency", 2, "merge only pairs that occur so often")
 	f.BoolVar(&cfg.Cased, "cased", false, "keep upper case and accents (bpe always does)")
-	f.StringVar(&cfg.Mix, "mix", "", "shares of the sources, such as books:0.3,wiki:0.7")
+	f.StringVar(&cfg.Mix, "mix", "", "shares of the sources, such as books:0.3,wiki[words > 100]:0.7")
 	f.Var(&sample, "sample", "learn from about so much text, such as 2GiB (default: all)")
 	f.Var(&memory, "memory", "bound of the table of words (default 512MiB)")
 	f.StringSliceVar(&cfg.Specials, "specials", nil, "control tokens, in the order of their ids (default: those of the type)")
