@@ -59,7 +59,7 @@ func total(losses []float32, hits []bool) (sum float64, n int) {
 }
 
 // trunk returns the trunk's output at the positions keep names, or at all when
-// keep is nil. BERT's last layer is computed at those positions only: nothing
+// keep is nil. The last layer is computed at those positions only: nothing
 // downstream reads the others. The plan must have been made when keep is given.
 func (m *Model) trunk(b *masking.Batch, keep []int32, dropout *counter.Key) *tensor.Tensor {
 	if keep == nil {
@@ -105,7 +105,7 @@ type block struct {
 // Forward returns the layer's output, and for GPT-2 the sum and its normalisation.
 func (l *block) Forward(in [2]*tensor.Tensor) [2]*tensor.Tensor {
 	if l.m.config.ModelType == "gpt2" {
-		return l.m.preNormLayer(l.b, in[0], in[1], l.i, l.dropout)
+		return l.m.preNormLayer(l.b, in[0], in[1], l.i, l.keep, l.dropout)
 	}
 	return [2]*tensor.Tensor{l.m.postNormLayer(l.b, in[0], l.i, l.keep, l.dropout)}
 }
@@ -141,21 +141,31 @@ func (m *Model) postNormLayer(b *masking.Batch, all *tensor.Tensor, i int, keep 
 func (m *Model) preNorm(b *masking.Batch, x *tensor.Tensor, keep []int32, dropout *counter.Key) *tensor.Tensor {
 	t := m.tape
 	y, x := m.norm(nil, x, m.w.layers[0].outerNorm, m.dropout(dropout, 0, dropEmbedding), kernel.Dropout{})
+	// Gathering two tensors costs more than it saves when nearly all is predicted.
+	early := 4*len(keep) <= 3*len(b.Tokens)
 	for i := range m.w.layers {
-		out := m.layer(block{m, b, i, nil, dropout}, x, y)
+		var kept []int32
+		if i == len(m.w.layers)-1 && early {
+			kept = keep
+		}
+		out := m.layer(block{m, b, i, kept, dropout}, x, y)
 		x, y = out[0], out[1]
 	}
-	if keep != nil {
+	if keep != nil && !early {
 		y = t.Gather(y, keep)
 	}
 	return y
 }
 
 // preNormLayer returns the sum that layer i makes of the sum x and of y, x
-// normalised, and the new sum normalised for the next layer.
-func (m *Model) preNormLayer(b *masking.Batch, x, y *tensor.Tensor, i int, dropout *counter.Key) [2]*tensor.Tensor {
+// normalised, and the new sum normalised for the next layer: at the kept positions,
+// all when keep is nil.
+func (m *Model) preNormLayer(b *masking.Batch, x, y *tensor.Tensor, i int, keep []int32, dropout *counter.Key) [2]*tensor.Tensor {
 	t, l := m.tape, &m.w.layers[i]
 	y = m.attention(b, l, y, y, m.dropout(dropout, i+1, dropProbabilities))
+	if keep != nil {
+		x, y = t.Gather(x, keep), t.Gather(y, keep)
+	}
 	y, x = m.norm(x, y, l.attendedNorm, m.dropout(dropout, i+1, dropAttended), kernel.Dropout{})
 	y = t.Linear(y, activations[m.config.HiddenAct], l.inner)
 	y = t.Linear(y, kernel.None, l.outer)
