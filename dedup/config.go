@@ -375,6 +375,7 @@ func (r *ruleRun) finish(ctx context.Context) (*Report, error) {
 	}
 	keptIn := make([]map[string]int64, len(r.cfg.Sources))
 	reasonTotals := make([]map[string]int64, len(r.cfg.Sources))
+	spans := make([]int64, len(r.cfg.Sources))
 	last, lastWhole := "", ""
 	for rec, err := range r.marks.All(ctx) {
 		if err != nil {
@@ -394,6 +395,9 @@ func (r *ruleRun) finish(ctx context.Context) (*Report, error) {
 			last = at
 		}
 		s.MarkedBytes += covered
+		if !m.Whole() {
+			spans[source]++
+		}
 		if r.judged {
 			if reasonTotals[source] == nil {
 				reasonTotals[source] = map[string]int64{}
@@ -415,7 +419,7 @@ func (r *ruleRun) finish(ctx context.Context) (*Report, error) {
 		s := &r.report.Sources[i]
 		totals := map[string]int64{
 			"documents": s.Documents, "marked": s.Marked, "marked_bytes": s.MarkedBytes,
-			"groups": r.report.Groups, "largest": r.report.Largest,
+			"groups": r.report.Groups, "largest": r.report.Largest, spansTotal: spans[i],
 		}
 		if r.judged {
 			totals["left_out"] = s.LeftOut

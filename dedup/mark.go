@@ -156,6 +156,36 @@ func MarksKey(dataDir, source string) (string, error) {
 	return m.Digest(), nil
 }
 
+// spansTotal names the total that counts a rule's marks of spans.
+const spansTotal = "spans"
+
+// SpanKeys returns, for each rule that marked spans of a source's documents, the digest
+// of its marks.
+func SpanKeys(dataDir, source string) (map[string]string, error) {
+	if err := ingest.CheckSource(source); err != nil {
+		return nil, err
+	}
+	m, err := readMarksManifest(marksDir(dataDir, source))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	keys := map[string]string{}
+	for _, e := range m.Rules {
+		if n, told := e.Totals[spansTotal]; told && n == 0 {
+			continue
+		}
+		for _, f := range m.Files {
+			if f.Path == e.File {
+				keys[e.Rule] = f.SHA256
+			}
+		}
+	}
+	return keys, nil
+}
+
 // markFile streams one file.
 func markFile(ctx context.Context, path string) iter.Seq2[Mark, error] {
 	return func(yield func(Mark, error) bool) {

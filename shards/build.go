@@ -162,6 +162,10 @@ func buildSource(ctx context.Context, cfg Config, tok Tokens, source string) (So
 	}
 	rowsKey := store.Key(shardsFormat, tok.Digest, docs.Digest(), cfg.ShardBytes)
 	key := store.Key(rowsKey, marksKey)
+	cutKeys, err := dedup.SpanKeys(cfg.Data, source)
+	if err != nil {
+		return SourceReport{}, err
+	}
 	dir := Dir(cfg.Data, source, tok.Name)
 	if _, ok := store.Done(dir, key); ok {
 		m, err := ReadManifest(cfg.Data, source, tok.Name)
@@ -179,7 +183,7 @@ func buildSource(ctx context.Context, cfg Config, tok Tokens, source string) (So
 			Key:    key,
 			Inputs: map[string]string{"documents": docs.Digest(), "tokenizer": tok.Digest, "marks": marksKey},
 		},
-		Source: source, Tokenizer: tok.Name, TokenizerDigest: tok.Digest, RowsKey: rowsKey, MarksKey: marksKey,
+		Source: source, Tokenizer: tok.Name, TokenizerDigest: tok.Digest, RowsKey: rowsKey, MarksKey: marksKey, CutKeys: cutKeys,
 	}
 	if err := b.run(ctx, m); err != nil {
 		return SourceReport{}, err
@@ -264,7 +268,7 @@ func (b *builder) build(ctx context.Context, m *Manifest) (err error) {
 	}
 	b.cfg.Meter.Begin("laying down "+b.source, "documents", b.documents, 0)
 	w := &writer{dir: b.dir, shardBytes: b.cfg.ShardBytes}
-	err = b.lay(ctx, w, m, func(add func(key []byte, add func(marked) error) error) error {
+	err = b.lay(ctx, w, m, nil, func(add func(key []byte, add func(marked) error) error) error {
 		for rec, err := range rows.All(ctx) {
 			if err != nil {
 				return err
@@ -283,7 +287,9 @@ func (b *builder) build(ctx context.Context, m *Manifest) (err error) {
 
 // lay writes rows, which each calls its argument with in order, joined with their
 // marks, and describes the files in m.
-func (b *builder) lay(ctx context.Context, w *writer, m *Manifest, each func(add func(key []byte, add func(marked) error) error) error) (err error) {
+// Of the rules for which old, unless it is nil, has the cuts already, none are looked
+// for.
+func (b *builder) lay(ctx context.Context, w *writer, m, old *Manifest, each func(add func(key []byte, add func(marked) error) error) error) (err error) {
 	defer w.abort()
 	marks, err := extsort.New(filepath.Join(b.dir, spillDir, "marks"), max(b.cfg.MemoryBytes/8, 1<<20))
 	if err != nil {
@@ -298,7 +304,7 @@ func (b *builder) lay(ctx context.Context, w *writer, m *Manifest, each func(add
 		return err
 	}
 	defer func() { err = errors.Join(err, cuts.Close()) }()
-	if err := sortCuts(ctx, b.cfg.Data, b.source, b.tok, b.cfg.Jobs, cuts); err != nil {
+	if err := sortCuts(ctx, b.cfg.Data, b.source, b.tok, b.cfg.Jobs, func(rule string) bool { return old == nil || !old.cutAs(m.CutKeys, rule) }, cuts); err != nil {
 		return err
 	}
 	join, cutJoin := newMarkJoin(marks.All(ctx)), newMarkJoin(cuts.All(ctx))
@@ -313,9 +319,6 @@ func (b *builder) lay(ctx context.Context, w *writer, m *Manifest, each func(add
 		if err != nil {
 			return err
 		}
-		if len(cuts) > 0 {
-			m.Cut++
-		}
 		b.cfg.Meter.Add(1)
 		return add(marked{rules, cuts})
 	})
@@ -325,7 +328,7 @@ func (b *builder) lay(ctx context.Context, w *writer, m *Manifest, each func(add
 	if err := w.finish(); err != nil {
 		return err
 	}
-	m.Files, m.Blocks = w.files, w.blocks
+	m.Files, m.Blocks, m.Cut = w.files, w.blocks, w.cut
 	for _, x := range m.Blocks {
 		m.Rows += x.Rows
 		m.Tokens += x.Tokens

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 
 	"github.com/parquet-go/parquet-go"
@@ -51,16 +52,16 @@ type byteSpan struct {
 	start, end int64
 }
 
-// sortCuts puts the cuts of a source's documents in the order of the rows. Only
-// documents with spans are tokenised. Memory is bounded by spansInMemory.
-func sortCuts(ctx context.Context, dataDir, source string, tok Tokens, jobs int, cuts *extsort.Sorter) error {
+// sortCuts puts the cuts of the wanted rules in the order of the rows. Only documents
+// with spans are tokenised. Memory is bounded by spansInMemory.
+func sortCuts(ctx context.Context, dataDir, source string, tok Tokens, jobs int, wanted func(rule string) bool, cuts *extsort.Sorter) error {
 	spans := map[string][]byteSpan{}
 	n := 0
 	for m, err := range dedup.Marks(ctx, dataDir, source) {
 		if err != nil {
 			return err
 		}
-		if m.Whole() {
+		if m.Whole() || !wanted(m.Rule) {
 			continue
 		}
 		spans[m.ID] = append(spans[m.ID], byteSpan{m.Rule, m.Start, m.End})
@@ -324,11 +325,12 @@ func (b *Block) cut(of func(row int) []Cut, wanted func(rule string) bool) error
 // cutCache keeps the cuts of marks that are newer than the shards.
 const cutMagic = "tributary/cuts/1\n"
 
-// findCuts finds the cuts of marks that the shards do not show yet, from the
-// documents, and keeps them under the data root.
-func (s *Set) findCuts(ctx context.Context, dataDir string) error {
+// findCuts finds the cuts of the rules whose marks the shards do not show yet, which
+// fresh gives with the digests of these, from the documents, and keeps them under the
+// data root.
+func (s *Set) findCuts(ctx context.Context, dataDir string, fresh map[string]string) error {
 	m := s.manifest
-	path := filepath.Join(dataDir, ".cache", "cuts", store.Key(cutMagic, m.Texts, m.Inputs["documents"], m.TokenizerDigest, s.marksKey))
+	path := filepath.Join(dataDir, ".cache", "cuts", store.Key(cutMagic, m.Texts, m.Inputs["documents"], m.TokenizerDigest, fresh))
 	if s.readCutCache(path) {
 		return nil
 	}
@@ -354,7 +356,7 @@ func (s *Set) findCuts(ctx context.Context, dataDir string) error {
 	}
 	defer sorter.Close()
 	tok := Tokens{Name: m.Tokenizer, Digest: t.Digest(), NewEncoder: func() Encoder { return t.NewEncoder() }}
-	if err := sortCuts(ctx, dataDir, m.Source, tok, 1, sorter); err != nil {
+	if err := sortCuts(ctx, dataDir, m.Source, tok, runtime.GOMAXPROCS(0), func(rule string) bool { return fresh[rule] != "" }, sorter); err != nil {
 		return err
 	}
 	s.cuts = map[[16]byte][]Cut{}

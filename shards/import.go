@@ -91,7 +91,7 @@ func Import(ctx context.Context, cfg Config, source, tokenizer, digest string, v
 		return r, err
 	}
 	w := &writer{dir: b.dir, shardBytes: cfg.ShardBytes}
-	err = b.lay(ctx, w, m, func(add func(key []byte, add func(marked) error) error) error {
+	err = b.lay(ctx, w, m, nil, func(add func(key []byte, add func(marked) error) error) error {
 		for rec, err := range rows.All(ctx) {
 			if err != nil {
 				return err

@@ -39,6 +39,9 @@ type Manifest struct {
 	Texts string `json:"texts,omitempty"`
 	// Cut counts the documents that have cuts.
 	Cut int64 `json:"cut"`
+	// CutKeys are the digests of the marks that the cuts were made of, by rule
+	// (dedup.SpanKeys).
+	CutKeys map[string]string `json:"cut_keys,omitempty"`
 	// Blocks lists the blocks of all files in order.
 	Blocks []BlockInfo `json:"blocks"`
 }
@@ -113,6 +116,12 @@ func ReadManifest(dataDir, source, tokenizer string) (*Manifest, error) {
 		return nil, fmt.Errorf("reading %s: its blocks hold %d rows and %d tokens, its totals say %d and %d", path, rows, tokens, m.Rows, m.Tokens)
 	}
 	return m, nil
+}
+
+// cutAs reports whether the cuts of a rule are those of the marks that keys tells of.
+func (m *Manifest) cutAs(keys map[string]string, rule string) bool {
+	key, ok := keys[rule]
+	return ok && m.CutKeys[rule] == key
 }
 
 func writeManifest(dir string, m *Manifest) error {

@@ -32,10 +32,10 @@ type Set struct {
 	first []int
 	// marked holds the ids of the documents that marks cover whole, ascending.
 	marked [][16]byte
-	// cutsColumn says that the column of cuts shows the current marks; else cuts holds
-	// those of the documents that have some.
-	cutsColumn bool
-	cuts       map[[16]byte][]Cut
+	// cutRules are the rules whose current marks the column of cuts shows; cuts holds
+	// those of the others, for the documents that have some.
+	cutRules map[string]bool
+	cuts     map[[16]byte][]Cut
 
 	mu    sync.Mutex
 	files map[int]*shardFile
@@ -100,19 +100,29 @@ func Open(ctx context.Context, dataDir, source, tokenizer string) (*Set, error) 
 	if s.marksKey, err = dedup.MarksKey(dataDir, source); err != nil {
 		return nil, err
 	}
-	spans := false
 	for mark, err := range dedup.Marks(ctx, dataDir, source) {
 		if err != nil {
 			return nil, fmt.Errorf("opening the shards of %s: %w", source, err)
 		}
 		if mark.Whole() {
 			s.marked = append(s.marked, hashID(mark.ID))
-		} else {
-			spans = true
 		}
 	}
-	if s.cutsColumn = m.MarksKey == s.marksKey && m.Cut > 0; spans && m.MarksKey != s.marksKey {
-		if err := s.findCuts(ctx, dataDir); err != nil {
+	keys, err := dedup.SpanKeys(dataDir, source)
+	if err != nil {
+		return nil, fmt.Errorf("opening the shards of %s: %w", source, err)
+	}
+	s.cutRules = map[string]bool{}
+	fresh := map[string]string{}
+	for rule, key := range keys {
+		if m.cutAs(keys, rule) {
+			s.cutRules[rule] = m.Cut > 0
+		} else {
+			fresh[rule] = key
+		}
+	}
+	if len(fresh) > 0 {
+		if err := s.findCuts(ctx, dataDir, fresh); err != nil {
 			return nil, fmt.Errorf("opening the shards of %s: %w", source, err)
 		}
 	}
@@ -186,20 +196,22 @@ func (s *Set) ReadBlockCut(ctx context.Context, i int, b *Block, wanted func(rul
 		_, marked := slices.BinarySearchFunc(s.marked, hashID(id), compareIDs)
 		b.Keep = append(b.Keep, !marked)
 	}
-	switch {
-	case s.cutsColumn:
-		return guard(path, func() error {
-			rows, err := readCuts(f.pq.RowGroups()[i-s.first[info.File]], b.Rows())
-			if err != nil {
+	if len(s.cutRules) == 0 && s.cuts == nil {
+		clear(b.Gaps)
+		return nil
+	}
+	return guard(path, func() (err error) {
+		rows := make([]cutRow, b.Rows())
+		if len(s.cutRules) > 0 && s.manifest.Cut > 0 {
+			if rows, err = readCuts(f.pq.RowGroups()[i-s.first[info.File]], b.Rows()); err != nil {
 				return err
 			}
-			return b.cut(func(row int) []Cut { return rows[row].Cuts }, wanted)
-		})
-	case s.cuts != nil:
-		return b.cut(func(row int) []Cut { return s.cuts[hashID(b.IDs[row])] }, wanted)
-	}
-	clear(b.Gaps)
-	return nil
+		}
+		return b.cut(func(row int) []Cut {
+			cuts := slices.DeleteFunc(rows[row].Cuts, func(c Cut) bool { return !s.cutRules[c.Rule] })
+			return append(cuts, s.cuts[hashID(b.IDs[row])]...)
+		}, wanted)
+	})
 }
 
 // acquire returns file i, verified and open.

@@ -8,6 +8,7 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/parquet-go/parquet-go"
 
@@ -45,10 +46,10 @@ func (b *builder) refresh(ctx context.Context, old, m *Manifest) (err error) {
 	}()
 	b.cfg.Meter.Begin("marking "+b.source, "documents", b.documents, 0)
 	w := &writer{dir: next, shardBytes: b.cfg.ShardBytes}
-	err = b.lay(ctx, w, m, func(add func(key []byte, add func(marked) error) error) error {
+	err = b.lay(ctx, w, m, old, func(add func(key []byte, add func(marked) error) error) error {
 		var key []byte
 		for i := range set.Blocks() {
-			rows, err := set.readRows(ctx, i)
+			rows, err := set.readRows(ctx, i, func(rule string) bool { return old.cutAs(m.CutKeys, rule) })
 			if err != nil {
 				return err
 			}
@@ -60,7 +61,7 @@ func (b *builder) refresh(ctx context.Context, old, m *Manifest) (err error) {
 					}
 				}
 				err := add(key, func(m marked) error {
-					r.Marks, r.Cuts = m.rules, m.cuts
+					r.Marks, r.Cuts = m.rules, joinCuts(append(r.Cuts, m.cuts...))
 					return w.addRow(r)
 				})
 				if err != nil {
@@ -85,8 +86,8 @@ func (b *builder) refresh(ctx context.Context, old, m *Manifest) (err error) {
 	return nil
 }
 
-// readRows reads block i whole, but for the marks.
-func (s *Set) readRows(ctx context.Context, i int) ([]row, error) {
+// readRows reads block i whole, but for the marks, and with the cuts of some rules.
+func (s *Set) readRows(ctx context.Context, i int, wanted func(rule string) bool) ([]row, error) {
 	var b Block
 	if err := s.ReadBlock(ctx, i, &b); err != nil {
 		return nil, err
@@ -125,6 +126,16 @@ func (s *Set) readRows(ctx context.Context, i int) ([]row, error) {
 				Length:       b.DocBounds[j+1] - b.DocBounds[j],
 			}
 			rows[j].describe(&x)
+		}
+		if s.manifest.Cut == 0 {
+			return nil
+		}
+		cuts, err := readCuts(f.pq.RowGroups()[i-s.first[info.File]], len(rows))
+		if err != nil {
+			return err
+		}
+		for j, c := range cuts {
+			rows[j].Cuts = slices.DeleteFunc(c.Cuts, func(c Cut) bool { return !wanted(c.Rule) })
 		}
 		return nil
 	})

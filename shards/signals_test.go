@@ -2,11 +2,17 @@ package shards
 
 import (
 	"context"
+	"fmt"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 
+	"github.com/tributary-ml/tributary/dedup"
 	"github.com/tributary-ml/tributary/ingest"
+	"github.com/tributary-ml/tributary/ingest/rules"
 	"github.com/tributary-ml/tributary/ingest/signals"
+	"github.com/tributary-ml/tributary/tokenize"
 )
 
 // countingTokens counts the texts that are tokenised.
@@ -109,4 +115,106 @@ func TestSignalsAreColumns(t *testing.T) {
 	if r := run(); r.Refreshed || r.Rows != 699 {
 		t.Errorf("fewer texts: %+v", r)
 	}
+}
+
+// EncodeOffsets implements OffsetEncoder.
+func (e countingEncoder) EncodeOffsets(enc *tokenize.Encoding, text string) error {
+	e.n.Add(1)
+	enc.IDs, enc.Spans = wordEncoder{}.Encode(enc.IDs[:0], text), enc.Spans[:0]
+	at := 0
+	for word := range strings.FieldsSeq(text) {
+		start := at + strings.Index(text[at:], word)
+		at = start + len(word)
+		enc.Spans = append(enc.Spans, tokenize.Span{Start: start, End: at})
+	}
+	return nil
+}
+
+// TestCutsOutliveOtherMarks: as long as the marks of a rule that cuts lines are the
+// same, changing another rule finds no token anew, be it for a mix or for a refresh.
+func TestCutsOutliveOtherMarks(t *testing.T) {
+	dir := t.TempDir()
+	ctx := context.Background()
+	var docs []ingest.Document
+	for i := range 300 {
+		text := "This line has some words.\nTwo words.\nAnd this one has words as well."
+		if i%3 == 0 {
+			text = fmt.Sprintf("The whole of document %d stays as it is.", i)
+		}
+		docs = append(docs, ingest.Document{File: "f", Record: int64(i), Text: text})
+	}
+	writeDocuments(t, dir, "books", docs)
+	judge := func(text string) {
+		t.Helper()
+		set, err := rules.Builtin()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := set.Parse("own", []byte(text)); err != nil {
+			t.Fatal(err)
+		}
+		name, _, _ := strings.Cut(text, ":")
+		rule, err := set.Rule(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := dedup.Judge(ctx, dedup.Config{Data: dir}, rule); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var encoded atomic.Int64
+	build := func() SourceReport {
+		t.Helper()
+		encoded.Store(0)
+		r, err := BuildWith(ctx, Config{Data: dir}, countingTokens(&encoded))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r.Sources[0]
+	}
+	// check reads all blocks. There is no tokenizer under the data root, so that opening
+	// the shards would fail if it had to find tokens.
+	check := func(cut bool) {
+		t.Helper()
+		s := open(t, dir, "books")
+		var b Block
+		gaps := 0
+		for i := range s.Blocks() {
+			if err := s.ReadBlock(ctx, i, &b); err != nil {
+				t.Fatal(err)
+			}
+			for row, of := range b.Gaps {
+				if want := []Gap{{At: 5, Tokens: 2}}; !slices.Equal(of, want) {
+					t.Fatalf("row %d has gaps %v, want %v", row, of, want)
+				}
+				gaps++
+			}
+		}
+		if want := map[bool]int{true: 200}[cut]; gaps != want {
+			t.Fatalf("%d documents are cut, want %d", gaps, want)
+		}
+	}
+	build()
+	check(false)
+	judge("cutter: {lines: [few_words]}")
+	if r := build(); !r.Refreshed || encoded.Load() == 0 {
+		t.Fatalf("%+v, %d texts tokenised", r, encoded.Load())
+	}
+	check(true)
+	judge("few: {few: words < 3}")
+	check(true)
+	if r := build(); !r.Refreshed || encoded.Load() != 0 {
+		t.Fatalf("another rule: %+v, %d texts tokenised", r, encoded.Load())
+	}
+	check(true)
+	judge("few: {few: words < 4}")
+	check(true)
+	if _, err := dedup.Withdraw(dir, "books", func(r dedup.RuleStats) bool { return r.Rule == "cutter" }); err != nil {
+		t.Fatal(err)
+	}
+	check(false)
+	if build(); encoded.Load() != 0 {
+		t.Fatalf("withdrawn: %d texts tokenised", encoded.Load())
+	}
+	check(false)
 }

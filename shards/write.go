@@ -32,6 +32,7 @@ type writer struct {
 	rows   []row
 	arena  []int32
 	tokens int64
+	cut    int64 // rows with cuts
 
 	files  []store.File
 	blocks []BlockInfo
@@ -64,7 +65,9 @@ func (w *writer) add(key, value []byte, m marked) error {
 
 // addRow appends a row, whose slices must stay as they are until the block ends.
 func (w *writer) addRow(r row) error {
-	w.rows = append(w.rows, r)
+	if w.rows = append(w.rows, r); len(r.Cuts) > 0 {
+		w.cut++
+	}
 	w.tokens += int64(len(r.Tokens))
 	if w.tokens >= blockTokens || len(w.rows) >= blockRows {
 		return w.endBlock()
