@@ -3,6 +3,8 @@ package ingest
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -15,6 +17,7 @@ import (
 // goroutine at a time.
 type annotator struct {
 	meter *signals.Meter
+	ends  []int
 	// replacePII asks for harmless values in place of personal data.
 	replacePII bool
 }
@@ -28,13 +31,58 @@ func newAnnotator(replacePII bool) *annotator {
 func (a *annotator) annotate(d *Document) (changed []Count) {
 	if a.replacePII {
 		text, found := pii.Replace(d.Text)
+		moveChapters(d, text)
 		d.Text = text
 		for _, f := range found {
 			tally(&changed, repairPII+f.Kind.String(), 1, nil)
 		}
 	}
 	d.Signals = a.meter.Measure(d.Text, d.Language)
+	d.ParagraphEnds = paragraphEnds(d.Text, nil)
+	a.ends = SentenceEnds(d.Text, a.ends[:0])
+	d.SentenceEnds = make([]int32, len(a.ends))
+	for i, end := range a.ends {
+		d.SentenceEnds[i] = int32(end)
+	}
 	return changed
+}
+
+// paragraphEnds appends the offsets at which the paragraphs of a text end: before the
+// blank lines behind them.
+func paragraphEnds(text string, ends []int32) []int32 {
+	for from := 0; ; {
+		at := strings.Index(text[from:], "\n\n")
+		if at < 0 {
+			break
+		}
+		ends = append(ends, int32(from+at))
+		for from += at; from < len(text) && text[from] == '\n'; {
+			from++
+		}
+	}
+	if n := len(text); n > 0 && (len(ends) == 0 || int(ends[len(ends)-1]) < n) {
+		ends = append(ends, int32(n))
+	}
+	return ends
+}
+
+// moveChapters moves the beginnings of chapters to where they are in a text of the same
+// paragraphs.
+func moveChapters(d *Document, text string) {
+	if len(d.Chapters) == 0 || len(text) == len(d.Text) {
+		return
+	}
+	old, now := paragraphEnds(d.Text, nil), paragraphEnds(text, nil)
+	if len(old) != len(now) {
+		d.Chapters = nil // the paragraphs are others
+		return
+	}
+	for i, at := range d.Chapters {
+		k, _ := slices.BinarySearch(old, at) // the paragraph that it begins
+		if d.Chapters[i] = 0; k > 0 {
+			d.Chapters[i] = now[k-1] + (at - old[k-1])
+		}
+	}
 }
 
 // pending is an item on its way from a reader to the part files.

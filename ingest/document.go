@@ -43,9 +43,19 @@ type Document struct {
 	// fetched, in RFC 3339 where the dump says so, or empty.
 	Date string `parquet:"date"`
 
+	// Disambiguation says that a page of a wiki only tells things of like names apart.
+	Disambiguation bool `parquet:"disambiguation"`
+
 	// Text is valid UTF-8 in Unicode as the dump had it (not normalised), with
 	// "\n\n" between paragraphs and "\n" between lines of one.
 	Text string `parquet:"text"`
+
+	// Chapters are the byte offsets in Text at which the chapters of a book begin,
+	// ParagraphEnds and SentenceEnds those at which paragraphs, parted by blank lines,
+	// and sentences (see SentenceEnds) end; the last of each is the length of Text.
+	Chapters      []int32 `parquet:"chapters,list"`
+	ParagraphEnds []int32 `parquet:"paragraph_ends,list"`
+	SentenceEnds  []int32 `parquet:"sentence_ends,list"`
 
 	// Signals are measures of the text, each a column by its own name.
 	signals.Signals

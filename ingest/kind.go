@@ -128,13 +128,13 @@ func kindByContent(head []byte) string {
 		return KindBooks
 	case wiki.IsJSON(head), isTar(head) && wiki.IsJSON(head[tarHead:]):
 		return KindWiki
-	case len(trimmed) >= 5 && bytes.EqualFold(trimmed[:5], []byte("WARC/")):
+	case len(trimmed) >= 5 && bytes.EqualFold(trimmed[:5], []byte("WARC/")), isARC(head):
 		return KindWeb
 	case bytes.Contains(head[:min(len(head), 4096)], []byte("<mediawiki")) || bytes.HasPrefix(trimmed, []byte("<page>")):
 		return KindWiki
 	case records.IsJSON(head):
 		return KindJSONL
-	case bytes.HasPrefix(trimmed, []byte("<")), bytes.HasPrefix(trimmed, []byte("{")), bytes.HasPrefix(trimmed, []byte("filedesc://")):
+	case bytes.HasPrefix(trimmed, []byte("<")), bytes.HasPrefix(trimmed, []byte("{")):
 		return ""
 	case gutenbergHead.Match(head) && looksLikeText(head):
 		return KindBooks
@@ -172,7 +172,7 @@ func (p *places) sniff(ctx context.Context, in *input) (kind string, binary bool
 	defer f.close()
 	r, err := decompress(f.from(0), 1, nil)
 	if err != nil {
-		if isFar(err) {
+		if isFar(err) || errors.Is(err, errOtherPacking) {
 			return "", false, err
 		}
 		return byName, false, nil // reading it will tell
@@ -312,6 +312,8 @@ func (p *places) consider(ctx context.Context, in *input, base, kind string, gue
 		}
 	}
 	switch {
+	case errors.Is(err, errOtherPacking):
+		in.ignored, in.detail = causeOtherFile, err.Error()
 	case err != nil:
 		in.ignored, in.detail = causeUnreadable, err.Error()
 	case binary, kind == "" && sniffed == "":

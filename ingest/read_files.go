@@ -170,7 +170,7 @@ func (r *run) book(in *input, name string, data []byte) item {
 	switch {
 	case books.IsEPUB(data) || strings.EqualFold(filepath.Ext(suffixes.ReplaceAllString(name, "")), ".epub"):
 		var err error
-		b, err = books.ParseEPUB(data, r.cfg.MaxRecordBytes)
+		b, err = books.ParseEPUB(data, r.cfg.MaxRecordBytes, r.cfg.Books)
 		switch {
 		case errors.Is(err, books.ErrEncrypted):
 			return item{cause: "encrypted book", detail: err.Error()}
@@ -234,7 +234,12 @@ func bookItem(name string, b books.Book) item {
 	if b.Title == "" {
 		b.Title = stem(name)
 	}
-	return it.document(&Document{Title: b.Title, Author: b.Author, Language: b.Language, Text: b.Text})
+	it.left = []Count{{Name: "front matter", Count: int64(b.FrontMatter)}, {Name: "notes", Count: int64(b.Notes)}}
+	d := &Document{Title: b.Title, Author: b.Author, Language: b.Language, Text: b.Text}
+	for _, at := range b.Chapters {
+		d.Chapters = append(d.Chapters, int32(at))
+	}
+	return it.document(d)
 }
 
 func textItem(name string, data []byte) item {
@@ -247,7 +252,11 @@ func textItem(name string, data []byte) item {
 // document completes an item with its document, or with the cause that there is
 // none.
 func (it item) document(d *Document) item {
-	d.Text = strings.TrimFunc(d.Text, unicode.IsSpace)
+	text := strings.TrimLeftFunc(d.Text, unicode.IsSpace)
+	for i := range d.Chapters {
+		d.Chapters[i] = max(0, d.Chapters[i]-int32(len(d.Text)-len(text)))
+	}
+	d.Text = strings.TrimRightFunc(text, unicode.IsSpace)
 	if d.Text == "" {
 		it.cause, it.detail, it.quiet = causeEmpty, d.Title, true
 		return it

@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -45,6 +46,14 @@ func (r *run) readArchive(ctx context.Context, i int) error {
 		opts.Offset, opts.Number = from.Offset, from.Record
 		skip, place = skip-from.Items, from.Offset
 		r.cfg.Meter.Add(place)
+	}
+	if content, err := decompress(f.from(0), 1, nil); err == nil {
+		head := make([]byte, len(arcMagic))
+		n, _ := io.ReadFull(content, head) // reading on will tell of errors
+		_ = content.Close()
+		if isARC(head[:n]) {
+			return r.take(i, item{cause: causeARC})
+		}
 	}
 	archive, err := warc.NewReader(f, f.size, opts)
 	if isFar(err) {
@@ -113,6 +122,14 @@ func (r *run) readArchive(ctx context.Context, i int) error {
 		func(it item) error { return r.take(i, it) },
 	)
 }
+
+// arcMagic begins an archive in ARC, the format before WARC.
+const (
+	arcMagic = "filedesc://"
+	causeARC = "ARC archive, which is not read; warcio recompress makes a WARC archive of it"
+)
+
+func isARC(head []byte) bool { return bytes.HasPrefix(head, []byte(arcMagic)) }
 
 // webItem makes a document of a record: of extracted text as it is, of a page its
 // main text.

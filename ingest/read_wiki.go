@@ -49,7 +49,7 @@ func (r *run) readDump(ctx context.Context, i int) error {
 	}
 	err = wiki.Pages(ctx, content, opts, func(res *wiki.Result) error {
 		last = res.Page.Record
-		it := wikiItem(res)
+		it := r.wikiItem(res)
 		if seekable && res.Err == nil {
 			it.seek = &seek{Record: last, Offset: res.Page.Offset, Site: res.Site}
 			it.seek.Block, it.seek.Damage = u.before(res.Page.Offset)
@@ -118,7 +118,7 @@ func (s *salvage) Read(p []byte) (int, error) {
 	return n, io.EOF
 }
 
-func wikiItem(res *wiki.Result) item {
+func (r *run) wikiItem(res *wiki.Result) item {
 	p := &res.Page
 	it := item{record: p.Record, offset: p.Offset, key: fmt.Sprintf("%d/%d", p.ID, p.Revision)}
 	if res.Cause != "" {
@@ -141,8 +141,13 @@ func wikiItem(res *wiki.Result) item {
 		{Name: "footnotes", Count: int64(s.Footnotes)}, {Name: "images and other files", Count: int64(s.Files)},
 		{Name: "category links", Count: int64(s.Categories)}, {Name: "sections of sources and links", Count: int64(s.Sections)},
 	}
+	if s.Disambiguation && r.cfg.SkipDisambiguation {
+		it.cause, it.detail, it.quiet = "disambiguation page", p.Title, true
+		return it
+	}
 	return it.document(&Document{
-		Title: p.Title, URL: res.Site.URL(p.Title), Language: shortLanguage(res.Site.Language),
+		Disambiguation: s.Disambiguation,
+		Title:          p.Title, URL: res.Site.URL(p.Title), Language: shortLanguage(res.Site.Language),
 		Revision: fmt.Sprint(p.Revision), Date: p.Timestamp, Text: res.Text,
 	})
 }

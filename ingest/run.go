@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tributary-ml/tributary/ingest/books"
 	"github.com/tributary-ml/tributary/ingest/progress"
 	"github.com/tributary-ml/tributary/ingest/records"
 	"github.com/tributary-ml/tributary/ingest/remote"
@@ -42,6 +43,11 @@ type Config struct {
 	MaxRecordBytes int64
 	// Wiki says what text is made of wikitext.
 	Wiki wiki.ExtractOptions
+	// Books says what is kept of books.
+	Books books.Options
+	// SkipDisambiguation skips the pages of wikis that only tell things of like names
+	// apart.
+	SkipDisambiguation bool
 	// Fields says where texts lie in records of JSON, Parquet and Arrow.
 	Fields records.Fields
 	// ReplacePII puts harmless values in place of what looks like personal data in the
@@ -72,7 +78,7 @@ var ErrNoDocuments = errors.New("the inputs gave no document")
 
 const (
 	// ingestVersion changes when the same input gives other documents.
-	ingestVersion = 4
+	ingestVersion = 5
 	resumeName    = "resume.json"
 	// underway bounds the bytes of records that are being worked on.
 	underway = 32 << 20
@@ -88,6 +94,9 @@ type options struct {
 
 	Wiki   wiki.ExtractOptions `json:"wiki,omitzero"`
 	Fields records.Fields      `json:"fields,omitzero"`
+	Books  books.Options       `json:"books,omitzero"`
+
+	SkipDisambiguation bool `json:"skip_disambiguation,omitempty"`
 
 	ReplacePII bool `json:"replace_pii,omitempty"`
 }
@@ -146,7 +155,7 @@ func newRun(cfg Config) *run {
 		dir:    DocumentsDir(cfg.Data, cfg.Source),
 		options: options{
 			Version: ingestVersion, Kind: cfg.Kind, MaxRecordBytes: cfg.MaxRecordBytes, Wiki: cfg.Wiki, Fields: cfg.Fields,
-			ReplacePII: cfg.ReplacePII,
+			ReplacePII: cfg.ReplacePII, Books: cfg.Books, SkipDisambiguation: cfg.SkipDisambiguation,
 		},
 	}
 }

@@ -114,6 +114,7 @@ cannot be read is counted, with its place and cause.`,
 	f.StringVar(&htmlReport, "report", "", "write what became of the inputs to this HTML file")
 	f.BoolVar(&plan, "plan", false, "only predict time, memory and disk from a sample; the run itself then says how right that was")
 	fieldFlags(cmd, &cfg.Fields)
+	bookFlags(cmd, &cfg)
 	wikiRules = wikiFlags(cmd, &cfg.Wiki)
 	return cmd
 }

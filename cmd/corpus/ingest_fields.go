@@ -5,8 +5,17 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tributary-ml/tributary/ingest"
 	"github.com/tributary-ml/tributary/ingest/records"
 )
+
+// bookFlags adds the flags that say what is kept of books, and of dumps, as wholes.
+func bookFlags(cmd *cobra.Command, cfg *ingest.Config) {
+	f := cmd.Flags()
+	f.BoolVar(&cfg.Books.FrontMatter, "front-matter", false, "books: keep covers, title pages, imprints, tables of contents and indexes of EPUBs")
+	f.BoolVar(&cfg.Books.Notes, "notes", false, "books: keep footnotes and endnotes of EPUBs")
+	f.BoolVar(&cfg.SkipDisambiguation, "skip-disambiguation", false, "wiki: skip disambiguation pages; otherwise the column disambiguation marks them")
+}
 
 // fieldFlags adds the flags that say where texts lie in records.
 func fieldFlags(cmd *cobra.Command, fields *records.Fields) {

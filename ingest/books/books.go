@@ -23,6 +23,12 @@ type Book struct {
 	Encoding string
 	// Gutenberg says that header or licence of Project Gutenberg was found.
 	Gutenberg bool
+	// Chapters are the byte offsets in Text at which chapters begin, ascending: by the
+	// table of contents of an EPUB, and by headings such as "Chapter II".
+	Chapters []int
+	// FrontMatter and Notes count the documents and notes of an EPUB that were left
+	// out (see Options).
+	FrontMatter, Notes int
 	// Replaced counts the bytes that made no character in Encoding and became
 	// U+FFFD; Dropped counts control characters that were left out.
 	Replaced, Dropped int
@@ -40,6 +46,7 @@ func ParseText(data []byte) Book {
 	}
 	lines = b.strip(lines)
 	b.Text = reflow(lines)
+	b.structure(nil)
 	return b
 }
 

@@ -2,6 +2,7 @@ package books_test
 
 import (
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 	"unicode/utf16"
@@ -210,7 +211,7 @@ func FuzzParseText(f *testing.F) {
 		if strings.Contains(b.Text, "\n\n\n") || strings.ContainsAny(b.Text, "\x00\r") || strings.TrimSpace(b.Text) != b.Text {
 			t.Fatalf("text %q", b.Text)
 		}
-		if again := books.ParseText(data); again != b {
+		if again := books.ParseText(data); !reflect.DeepEqual(again, b) {
 			t.Fatal("the same bytes gave two books")
 		}
 	})

@@ -54,6 +54,18 @@ type opf struct {
 		ID     string `xml:"idref,attr"`
 		Linear string `xml:"linear,attr"`
 	} `xml:"spine>itemref"`
+	Guide []struct {
+		Type string `xml:"type,attr"`
+		Href string `xml:"href,attr"`
+	} `xml:"guide>reference"`
+}
+
+// navPoint is an entry of a table of contents in NCX (EPUB 2).
+type navPoint struct {
+	Content struct {
+		Src string `xml:"src,attr"`
+	} `xml:"content"`
+	Points []navPoint `xml:"navPoint"`
 }
 
 type encryption struct {
@@ -65,14 +77,14 @@ type encryption struct {
 }
 
 // ParseEPUB reads a book in EPUB 2 or 3: the documents of its spine in order,
-// but for those that are out of line and for the table of contents. No more than
-// limit bytes are unpacked.
-func ParseEPUB(data []byte, limit int64) (Book, error) {
+// but for those that are out of line, for the table of contents and for what opts
+// leave out. No more than limit bytes are unpacked.
+func ParseEPUB(data []byte, limit int64, opts Options) (Book, error) {
 	z, err := zip.NewReader(bytes.NewReader(data), int64(len(data)))
 	if err != nil {
 		return Book{}, fmt.Errorf("%w: %w", ErrNotEPUB, err)
 	}
-	e := &epub{left: limit, files: make(map[string]*zip.File, len(z.File))}
+	e := &epub{opts: opts, left: limit, files: make(map[string]*zip.File, len(z.File))}
 	for _, f := range z.File {
 		e.files[f.Name] = f
 	}
@@ -80,6 +92,7 @@ func ParseEPUB(data []byte, limit int64) (Book, error) {
 }
 
 type epub struct {
+	opts  Options
 	files map[string]*zip.File
 	left  int64 // bytes that may still be unpacked
 }
@@ -165,6 +178,11 @@ func (e *epub) texts(b *Book, p *opf, dir string) error {
 	}
 	var out strings.Builder
 	var damaged error
+	begins := e.contents(p, dir)
+	guide := make(map[string]string, len(p.Guide))
+	for _, g := range p.Guide {
+		guide[target(dir, g.Href)] = strings.ToLower(g.Type)
+	}
 	for _, ref := range p.Refs {
 		i, ok := items[ref.ID]
 		if !ok || ref.Linear == "no" {
@@ -175,11 +193,8 @@ func (e *epub) texts(b *Book, p *opf, dir string) error {
 		if !isText || strings.Contains(" "+item.Properties+" ", " nav ") {
 			continue
 		}
-		href, _, _ := strings.Cut(item.Href, "#")
-		if plain, err := url.PathUnescape(href); err == nil {
-			href = plain
-		}
-		data, err := e.read(path.Join(dir, href), e.left)
+		name := target(dir, item.Href)
+		data, err := e.read(name, e.left)
 		if errors.Is(err, ErrTooLarge) {
 			return err
 		}
@@ -187,26 +202,97 @@ func (e *epub) texts(b *Book, p *opf, dir string) error {
 			damaged = err
 			continue
 		}
+		front, note := kindOf(data)
+		front, note = front || frontMatter[guide[name]], note || notes[guide[name]]
+		if front && !e.opts.FrontMatter {
+			b.FrontMatter++
+			continue
+		}
+		if !e.opts.Notes {
+			if note {
+				b.Notes++
+				continue
+			}
+			var n int
+			data, n = withoutNotes(data)
+			b.Notes += n
+		}
 		page, err := webpage.Whole(selfClosed.ReplaceAll(data, []byte("<$1$2></$1>")), item.MediaType)
 		if err != nil {
 			damaged = err
 			continue
 		}
 		b.Replaced += page.Replaced
-		if page.Text == "" {
+		text, dropped := dropControls(page.Text)
+		if b.Dropped += dropped; strings.TrimSpace(text) == "" {
 			continue
 		}
-		if out.Len() > 0 {
-			out.WriteString("\n\n")
+		if len(begins) == 0 || begins[name] {
+			out.WriteString("\n\n" + chapterMark)
 		}
-		out.WriteString(page.Text)
+		out.WriteString("\n\n" + strings.TrimSpace(text))
 	}
 	if damaged != nil {
 		return fmt.Errorf("a chapter is lost: %w", damaged)
 	}
-	text, dropped := dropControls(out.String())
-	b.Text, b.Dropped = strings.TrimSpace(text), dropped
+	text := strings.TrimSpace(out.String())
+	if strings.Contains(text, "Project Gutenberg") {
+		text = squeeze(b.strip(strings.Split(text, "\n")))
+	}
+	var at []int
+	b.Text, at = marked(text)
+	b.structure(at)
 	return nil
+}
+
+// target returns the file of the archive that an address leads to.
+func target(dir, href string) string {
+	href, _, _ = strings.Cut(href, "#")
+	if plain, err := url.PathUnescape(href); err == nil {
+		href = plain
+	}
+	return path.Join(dir, href)
+}
+
+// anchors are the links of a table of contents in HTML.
+var anchors = regexp.MustCompile(`(?i)<a\b[^<>]*?\shref\s*=\s*["']([^"'<>]+)["']`)
+
+// contents returns the documents that the table of contents, in either form, leads to;
+// none when there is no table that can be read.
+func (e *epub) contents(p *opf, dir string) map[string]bool {
+	begins := map[string]bool{}
+	for i := range p.Items {
+		item := &p.Items[i]
+		name := target(dir, item.Href)
+		switch {
+		case strings.Contains(" "+item.Properties+" ", " nav "):
+			data, err := e.read(name, maxPackage)
+			if err != nil {
+				continue // a book can be read without
+			}
+			for _, m := range anchors.FindAllSubmatch(data, -1) {
+				begins[target(path.Dir(name), string(m[1]))] = true
+			}
+		case item.MediaType == "application/x-dtbncx+xml":
+			var ncx struct {
+				Points []navPoint `xml:"navMap>navPoint"`
+			}
+			if e.decode(name, &ncx) != nil {
+				continue
+			}
+			var add func(points []navPoint, depth int)
+			add = func(points []navPoint, depth int) {
+				for i := range points {
+					begins[target(path.Dir(name), points[i].Content.Src)] = true
+					if depth < 16 {
+						add(points[i].Points, depth+1)
+					}
+				}
+			}
+			add(ncx.Points, 0)
+		}
+	}
+	return begins
 }
 
 // selfClosed are elements that XHTML may close in their own tag, where HTML takes

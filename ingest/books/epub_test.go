@@ -55,7 +55,7 @@ func TestEPUB(t *testing.T) {
 	if !books.IsEPUB(data) {
 		t.Error("it does not look like an EPUB")
 	}
-	b, err := books.ParseEPUB(data, 1<<20)
+	b, err := books.ParseEPUB(data, 1<<20, books.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,7 +67,7 @@ func TestEPUB(t *testing.T) {
 	}
 
 	fonts := `<encryption xmlns="urn:oasis:names:tc:opendocument:xmlns:container" xmlns:enc="http://www.w3.org/2001/04/xmlenc#"><enc:EncryptedData><enc:EncryptionMethod Algorithm="http://www.idpf.org/2008/embedding"/></enc:EncryptedData></encryption>`
-	if _, err := books.ParseEPUB(pack(t, append(slices.Clone(whole), "META-INF/encryption.xml", fonts)...), 1<<20); err != nil {
+	if _, err := books.ParseEPUB(pack(t, append(slices.Clone(whole), "META-INF/encryption.xml", fonts)...), 1<<20, books.Options{}); err != nil {
 		t.Errorf("with hidden fonts: %v", err)
 	}
 	laughs := `<!DOCTYPE package [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;">]>` + strings.Replace(packageOPF, "A Small Book", "&b;&b;", 1)
@@ -87,7 +87,7 @@ func TestEPUB(t *testing.T) {
 		"a bomb":             {pack(t, append(slices.Clone(whole[:8]), "OPS/one.xhtml", "<p>"+strings.Repeat("boom ", 1<<20), "OPS/two b.xhtml", two)...), 1 << 20, books.ErrTooLarge},
 		"a billion laughs":   {pack(t, append([]string{"META-INF/container.xml", containerXML, "OPS/book.opf", laughs}, whole[6:]...)...), 1 << 20, nil},
 	} {
-		if _, err := books.ParseEPUB(c.data, c.limit); !errors.Is(err, c.want) || c.want == nil && err != nil {
+		if _, err := books.ParseEPUB(c.data, c.limit, books.Options{}); !errors.Is(err, c.want) || c.want == nil && err != nil {
 			t.Errorf("%s: %v, want %v", name, err, c.want)
 		}
 	}
@@ -97,9 +97,56 @@ func FuzzParseEPUB(f *testing.F) {
 	f.Add(pack(f, "mimetype", "application/epub+zip", "META-INF/container.xml", containerXML, "OPS/book.opf", packageOPF, "OPS/one.xhtml", one, "OPS/two b.xhtml", two))
 	f.Add([]byte("PK\x03\x04"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		b, err := books.ParseEPUB(data, 1<<18)
+		b, err := books.ParseEPUB(data, 1<<18, books.Options{})
 		if err == nil && !utf8.ValidString(b.Text) {
 			t.Fatalf("%q", b.Text)
 		}
 	})
+}
+
+func TestStructureOfEPUB(t *testing.T) {
+	opf := `<package xmlns="http://www.idpf.org/2007/opf" version="2.0"><metadata xmlns:dc="http://purl.org/dc/elements/1.1/"><dc:title>T</dc:title></metadata>
+<manifest><item id="ncx" href="toc.ncx" media-type="application/x-dtbncx+xml"/><item id="cov" href="cov.xhtml" media-type="application/xhtml+xml"/><item id="tit" href="tit.xhtml" media-type="application/xhtml+xml"/>
+<item id="c1" href="c1.xhtml" media-type="application/xhtml+xml"/><item id="c1b" href="c1b.xhtml" media-type="application/xhtml+xml"/><item id="c2" href="c2.xhtml" media-type="application/xhtml+xml"/><item id="end" href="end.xhtml" media-type="application/xhtml+xml"/></manifest>
+<spine toc="ncx"><itemref idref="cov"/><itemref idref="tit"/><itemref idref="c1"/><itemref idref="c1b"/><itemref idref="c2"/><itemref idref="end"/></spine>
+<guide><reference type="cover" href="cov.xhtml"/></guide></package>`
+	ncx := `<ncx xmlns="http://www.daisy.org/z3986/2005/ncx/"><navMap><navPoint><navLabel><text>One</text></navLabel><content src="c1.xhtml#a"/><navPoint><content src="c2.xhtml"/></navPoint></navPoint></navMap></ncx>`
+	data := pack(t, "mimetype", "application/epub+zip", "META-INF/container.xml", containerXML, "OPS/book.opf", opf, "OPS/toc.ncx", ncx,
+		"OPS/cov.xhtml", "<html><body><p>Cover words</p></body></html>", "OPS/tit.xhtml", `<html><body epub:type="frontmatter"><section epub:type="titlepage"><p>Title words</p></section></body></html>`,
+		"OPS/c1.xhtml", `<html><body><h1>One</h1><p>A word<a epub:type="noteref" href="#n1"><sup>1</sup></a> here.</p><aside id="n1" epub:type="footnote"><p>A note.</p><aside>Inner.</aside></aside><p>More.</p></body></html>`,
+		"OPS/c1b.xhtml", `<html><body><p>It goes on.</p></body></html>`, "OPS/c2.xhtml", `<html><body><h1>Two</h1><p>Words.</p><p>Chapter III</p><p>Last.</p></body></html>`,
+		"OPS/end.xhtml", `<html><body><section epub:type="endnotes"><p>1. An endnote.</p></section></body></html>`)
+	b, err := books.ParseEPUB(data, 1<<20, books.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "One\n\nA word here.\n\nMore.\n\nIt goes on.\n\nTwo\n\nWords.\n\nChapter III\n\nLast."; b.Text != want {
+		t.Errorf("%q", b.Text)
+	}
+	var begins []string
+	for _, at := range b.Chapters {
+		begins = append(begins, b.Text[at:at+3])
+	}
+	if !slices.Equal(begins, []string{"One", "Two", "Cha"}) || b.FrontMatter != 2 || b.Notes != 2 {
+		t.Errorf("chapters at %q; %d pages of front matter, %d notes", begins, b.FrontMatter, b.Notes)
+	}
+	if b, err = books.ParseEPUB(data, 1<<20, books.Options{FrontMatter: true, Notes: true}); err != nil || b.FrontMatter != 0 || b.Notes != 0 {
+		t.Fatal(b, err)
+	}
+	for _, want := range []string{"Cover words", "Title words", "A note.", "Inner.", "An endnote."} {
+		if !strings.Contains(b.Text, want) {
+			t.Errorf("%q is not in %q", want, b.Text)
+		}
+	}
+}
+
+func TestChaptersOfPlainText(t *testing.T) {
+	b := books.ParseText([]byte("The Title\r\n\r\nPREFACE\r\n\r\nWords.\r\n\r\nCHAPTER I. The Harbour\r\n\r\nThe boats came in, which was chapter one of the story.\r\n\r\nKapitel 2\r\n\r\nChapter houses are buildings.\r\n\r\nГЛАВА ПЕРВАЯ\r\n\r\nEnd.\r\n"))
+	var begins []string
+	for _, at := range b.Chapters {
+		begins = append(begins, b.Text[at:at+6])
+	}
+	if !slices.Equal(begins, []string{"PREFAC", "CHAPTE", "Kapite", "ГЛА"}) {
+		t.Errorf("%q in %q", begins, b.Text)
+	}
 }

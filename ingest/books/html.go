@@ -28,6 +28,7 @@ func ParseHTML(data []byte) (Book, error) {
 	b.Dropped = dropped
 	lines := b.strip(strings.Split(text, "\n"))
 	b.Text = squeeze(lines)
+	b.structure(nil)
 	setOnce(&b.Title, strings.TrimSuffix(page.Title, " | Project Gutenberg"))
 	setOnce(&b.Language, page.Language)
 	return b, nil
