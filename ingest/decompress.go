@@ -41,7 +41,8 @@ func decompressWith(r io.Reader, opts bzip2.Options) (io.ReadCloser, error) {
 		if err != nil {
 			return nil, fmt.Errorf("gzip: %w", err)
 		}
-		return z, nil
+		z.Multistream(false)
+		return &gunzip{Reader: z, src: buf}, nil
 	case bytes.HasPrefix(head, []byte("BZh")):
 		return bzip2.NewReader(buf, opts), nil
 	case bytes.HasPrefix(head, []byte("\x28\xb5\x2f\xfd")):
@@ -52,4 +53,49 @@ func decompressWith(r io.Reader, opts bzip2.Options) (io.ReadCloser, error) {
 		return z.IOReadCloser(), nil
 	}
 	return io.NopCloser(buf), nil
+}
+
+// gunzip unpacks the members of a gzip file. What follows the last is left out, as gzip
+// itself does, and told of.
+type gunzip struct {
+	*gzip.Reader
+	src *bufio.Reader
+	// garbage says that something that is no member, nor zeros, follows the last.
+	garbage bool
+	ended   bool
+}
+
+func (g *gunzip) Read(p []byte) (int, error) {
+	for !g.ended {
+		n, err := g.Reader.Read(p)
+		if n > 0 || !errors.Is(err, io.EOF) {
+			if errors.Is(err, io.EOF) {
+				err = nil // of the member
+			}
+			return n, err
+		}
+		head, err := g.src.Peek(2)
+		switch {
+		case len(head) == 2 && head[0] == 0x1f && head[1] == 0x8b:
+			if err := g.Reset(g.src); err != nil {
+				return 0, fmt.Errorf("gzip: %w", err)
+			}
+			g.Multistream(false)
+			continue
+		case err != nil && !errors.Is(err, io.EOF):
+			return 0, err
+		}
+		g.ended = true
+		g.garbage = len(bytes.Trim(head, "\x00")) > 0
+	}
+	return 0, io.EOF
+}
+
+// causeGarbage is what follows the end of a gzip file.
+const causeGarbage = "bytes behind the end of a gzip file left out"
+
+// garbage reports whether something was left out behind the end of a content.
+func garbage(content io.Reader) bool {
+	g, ok := content.(*gunzip)
+	return ok && g.garbage
 }

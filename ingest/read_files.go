@@ -80,7 +80,7 @@ func readFiles(ctx context.Context, r *run, first int) error {
 				// What the last large one left counts for more than the pause.
 				runtime.GC()
 			}
-			data, cause, err := r.readFile(ctx, in)
+			data, repairs, cause, err := r.readFile(ctx, in)
 			switch {
 			case isFar(err):
 				res.err = fmt.Errorf("reading %s: %w", in.where(), err)
@@ -92,6 +92,7 @@ func readFiles(ctx context.Context, r *run, first int) error {
 				res.item = textItem(in.name, data)
 			}
 			res.item.source.bytes = int64(len(data))
+			res.item.repairs = append(res.item.repairs, repairs...)
 			return res
 		},
 		func(res result) error {
@@ -134,15 +135,15 @@ func (r *run) costOf(in *input) int64 {
 
 // readFile reads the whole of an input's content. When that cannot be done it
 // returns the cause.
-func (r *run) readFile(ctx context.Context, in *input) (data []byte, cause string, err error) {
+func (r *run) readFile(ctx context.Context, in *input) (data []byte, repairs []Count, cause string, err error) {
 	f, err := r.places.open(ctx, in)
 	if err != nil {
-		return nil, causeUnreadable, err
+		return nil, nil, causeUnreadable, err
 	}
 	defer f.close()
 	content, err := decompress(&metered{ctx, f.from(0), r.cfg.Meter}, 1, nil)
 	if err != nil {
-		return nil, causeDamaged, err
+		return nil, nil, causeDamaged, err
 	}
 	defer content.Close()
 	var buf bytes.Buffer
@@ -150,17 +151,20 @@ func (r *run) readFile(ctx context.Context, in *input) (data []byte, cause strin
 	n, err := io.Copy(&buf, io.LimitReader(content, r.cfg.MaxRecordBytes+1))
 	switch {
 	case isFar(err):
-		return nil, "", err
+		return nil, nil, "", err
 	case errors.Is(err, io.ErrUnexpectedEOF):
-		return nil, causeTruncated, fmt.Errorf("after %d bytes: %w", n, err)
+		return nil, nil, causeTruncated, fmt.Errorf("after %d bytes: %w", n, err)
 	case err != nil && isInput(err):
-		return nil, causeUnreadable, err
+		return nil, nil, causeUnreadable, err
 	case err != nil:
-		return nil, causeDamaged, fmt.Errorf("after %d bytes: %w", n, err)
+		return nil, nil, causeDamaged, fmt.Errorf("after %d bytes: %w", n, err)
 	case n > r.cfg.MaxRecordBytes:
-		return nil, causeTooLarge, fmt.Errorf("it has more than %d bytes", r.cfg.MaxRecordBytes)
+		return nil, nil, causeTooLarge, fmt.Errorf("it has more than %d bytes", r.cfg.MaxRecordBytes)
 	}
-	return buf.Bytes(), "", nil
+	if garbage(content) {
+		repairs = append(repairs, Count{Name: causeGarbage, Count: 1})
+	}
+	return buf.Bytes(), repairs, "", nil
 }
 
 // book reads a book in plain text, HTML or EPUB. What the catalogue of Project

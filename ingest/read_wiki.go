@@ -92,6 +92,9 @@ func (r *run) ends(i int, u *unpacked, kept *salvage, last int64, more []item) e
 	case kept.err != nil:
 		all = append(all, item{damage: true, cause: causeDamaged, detail: kept.err.Error(), offset: kept.n, record: last})
 	}
+	if garbage(u.Reader) {
+		all = append(all, item{damage: true, cause: causeGarbage, offset: kept.n, record: last})
+	}
 	for _, it := range all {
 		if err := r.take(i, it); err != nil {
 			return err

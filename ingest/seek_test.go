@@ -57,10 +57,10 @@ func pack(t testing.TB, how string, data []byte) []byte {
 	return b.Bytes()
 }
 
-// bigInputs are one file of each kind, of about 300 records.
+// bigInputs are one file of each kind, of some 160 records.
 func bigInputs(t testing.TB) map[string][]byte {
 	rng := rand.New(rand.NewPCG(3, 4))
-	const n = 300
+	const n = 160
 	var xml, lines, members, plain bytes.Buffer
 	xml.WriteString("<mediawiki xml:lang=\"en\"><siteinfo><sitename>W</sitename><base>https://w.example/wiki/Main</base></siteinfo>\n")
 	var table bytes.Buffer
@@ -120,11 +120,11 @@ func TestAStoppedRunGoesOnInsideItsFile(t *testing.T) {
 				t.Fatal(err)
 			}
 			parts := func(p *partWriter) {
-				p.cuts = cuts{partDocuments: 60, partBytes: 1 << 20, groupDocuments: 20, groupBytes: 1 << 20}
+				p.cuts = cuts{partDocuments: 30, partBytes: 1 << 20, groupDocuments: 10, groupBytes: 1 << 20}
 			}
 			var want string
 			var kind string
-			for _, jobs := range []int{1, 2, 5} {
+			for _, jobs := range []int{1, 3} {
 				cfg := Config{Data: t.TempDir(), Inputs: []string{path}, Log: quietly, Jobs: jobs, adjust: parts}
 				report, err := Run(context.Background(), cfg)
 				if err != nil {
