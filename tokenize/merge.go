@@ -58,18 +58,25 @@ func (m *merger) learn(ctx context.Context, words []wordCount, first []string) e
 	m.spell(words, m.chooseAlphabet(words))
 	m.pairs = map[uint64]int64{}
 	m.fresh = map[uint64][]int32{}
+	collect := newCollector()
 	for w, word := range m.words {
+		if w&(1<<14-1) == 0 {
+			collect.look()
+		}
 		for i := 1; i < len(word); i++ {
 			m.change(word[i-1], word[i], 1, int32(w))
 		}
 	}
 	m.enqueue()
+	// The map has held all words of all pairs once; it never will again.
+	m.fresh = map[uint64][]int32{}
 	m.meter.Begin("learning merges", "pieces", int64(m.vocabSize), int64(min(len(m.symbols), m.vocabSize)))
 	for len(m.symbols) < m.vocabSize && len(m.queue) > 0 {
-		if len(m.merges)&255 == 0 {
+		if len(m.merges)&63 == 0 {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
+			collect.look()
 		}
 		top := &m.queue[0]
 		if count := m.pairs[top.pair]; top.count != count {
@@ -135,7 +142,7 @@ func (m *merger) chooseAlphabet(words []wordCount) map[rune]bool {
 }
 
 // spell writes each word as symbols, leaving out characters that are not in the
-// alphabet.
+// alphabet, and takes the words out of the list.
 func (m *merger) spell(words []wordCount, alphabet map[rune]bool) {
 	// The symbols with a prefix or suffix get their ids in alphabetical order,
 	// not in that of the words.
@@ -154,14 +161,16 @@ func (m *merger) spell(words []wordCount, alphabet map[rune]bool) {
 		}
 	}
 	var room []int32
-	for _, w := range words {
+	m.words, m.counts = make([][]int32, 0, len(words)), make([]int64, 0, len(words))
+	for i, w := range words {
+		if cap(room)-len(room) < len(w.word) {
+			room = make([]int32, 0, max(1<<16, len(w.word)))
+		}
 		before := len(room)
 		m.split(w.word, alphabet, func(s string) { room = append(room, m.symbol(s)) })
 		m.words = append(m.words, room[before:len(room):len(room)])
 		m.counts = append(m.counts, w.count)
-		if len(room) > 1<<20 {
-			room = nil
-		}
+		words[i].word = "" // it has been spelled
 	}
 }
 
@@ -185,7 +194,11 @@ func (m *merger) split(word string, alphabet map[rune]bool, yield func(string)) 
 // change adds sign times the count of word w to the pair's.
 func (m *merger) change(left, right int32, sign int64, w int32) {
 	key := pairKey(left, right)
-	m.pairs[key] += sign * m.counts[w]
+	if count := m.pairs[key] + sign*m.counts[w]; count != 0 {
+		m.pairs[key] = count
+	} else {
+		delete(m.pairs, key)
+	}
 	if sign < 0 {
 		return
 	}
@@ -196,9 +209,13 @@ func (m *merger) change(left, right int32, sign int64, w int32) {
 
 // enqueue moves the fresh pairs into the queue.
 func (m *merger) enqueue() {
+	if len(m.queue) == 0 {
+		m.queue = slices.Grow(m.queue, len(m.fresh)+len(m.fresh)/4)
+	}
 	for key, words := range m.fresh {
 		if count := m.pairs[key]; count > 0 {
-			heap.Push(&m.queue, queuedPair{count, key, words})
+			// Without the room that the list grew into: it may wait for long.
+			heap.Push(&m.queue, queuedPair{count, key, append(make([]int32, 0, len(words)), words...)})
 		}
 	}
 	clear(m.fresh)

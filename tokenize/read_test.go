@@ -13,6 +13,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"pgregory.net/rapid"
 )
 
 func write(t testing.TB, dir, name, data string) string {
@@ -188,7 +190,8 @@ func TestTrainBPE(t *testing.T) {
 
 // FuzzParse: no file makes Parse panic, and what it reads can encode.
 func FuzzParse(f *testing.F) {
-	for _, name := range []string{"wordpiece", "unigram", "llama2", "roberta", "words-nfkd"} {
+	f.Add([]byte(`{"normalizer":{"type":"NFKC"},"pre_tokenizer":{"type":"Metaspace","replacement":"▁","prepend_scheme":"always"},"model":{"type":"Unigram","unk_id":0,"vocab":[["<unk>",0],["▁",-2],["a",-3]],"byte_fallback":false}}`))
+	for _, name := range []string{"wordpiece", "words-cut", "words-nfkd"} {
 		data, err := os.ReadFile("testdata/golden/" + name + ".tokenizer.json")
 		if err != nil {
 			f.Fatal(err)
@@ -266,4 +269,102 @@ func TestLongWords(t *testing.T) {
 			}
 		}
 	}
+}
+
+// FuzzVocabulary: no vocab.txt, vocab.json with merges.txt or rank file makes its
+// reader panic, and what they read can encode.
+func FuzzVocabulary(f *testing.F) {
+	f.Add("[UNK]\na\n##b\n", "", uint8(0))
+	f.Add("[PAD]\r\n[UNK]\r\n[CLS]\r\n[SEP]\r\n[MASK]\r\nthe\r\n", "", uint8(0))
+	f.Add(`{"a":0,"b":1,"ab":2,"<s>":3,"</s>":4}`, "#version: 0.2\na b\n", uint8(1))
+	f.Add("YQ== 0\nYg== 1\nYWI= 2\n", "", uint8(2))
+	f.Fuzz(func(t *testing.T, data, merges string, kind uint8) {
+		var tok *Tokenizer
+		var err error
+		switch kind % 3 {
+		case 0:
+			tok, err = parseVocabText([]byte(data), tokenizerConfig{})
+		case 1:
+			tok, err = parseVocabMerges([]byte(data), []byte(merges), tokenizerConfig{})
+		case 2:
+			tok, err = parseTiktoken("x.tiktoken", []byte(data), tokenizerConfig{})
+		}
+		if err != nil {
+			return
+		}
+		var enc Encoding
+		const text = "ab é 世 <s>"
+		ids := tok.NewEncoder().Encode(nil, text)
+		if err := tok.NewEncoder().EncodeOffsets(&enc, text); err == nil && !slices.Equal(ids, enc.IDs) {
+			t.Errorf("ids %v without offsets, %v with", ids, enc.IDs)
+		}
+		tok.Decode(ids, true)
+	})
+}
+
+// FuzzConfig: no tokenizer_config.json makes its reader panic.
+func FuzzConfig(f *testing.F) {
+	f.Add([]byte(`{"tokenizer_class":"BertTokenizer","model_max_length":512,"unk_token":{"content":"[UNK]"},"do_lower_case":true}`))
+	f.Add([]byte(`{"model_max_length":1e30,"pad_token":null,"cls_token":""}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		c, err := readConfig(data)
+		if err == nil && c.maxLength < 0 {
+			t.Errorf("a length of %d", c.maxLength)
+		}
+	})
+}
+
+// goldenMap is the character map of the golden Unigram vocabulary.
+func goldenMap(t *testing.T) *precompiled {
+	t.Helper()
+	tok := openGolden(t, "unigram")
+	steps := []normalizer{tok.normalizer}
+	if chain, ok := tok.normalizer.(*normalizerChain); ok {
+		steps = chain.Steps
+	}
+	for _, step := range steps {
+		if n, ok := step.(*precompiled); ok {
+			return n
+		}
+	}
+	t.Fatal("the vocabulary has no character map")
+	return nil
+}
+
+// sameForms compares the ways through a character map: with origins, without, and
+// from a text that may be invalid.
+func sameForms(t interface{ Fatalf(string, ...any) }, n *precompiled, text string) {
+	with, without := newPart(text, 0, true), newPart(text, 0, false)
+	if err := n.normalize(&with); err != nil {
+		t.Fatalf("%q: %v", text, err)
+	}
+	if err := n.normalize(&without); err != nil {
+		t.Fatalf("%q: %v", text, err)
+	}
+	direct, _ := n.appendFormsOf(nil, nil, text)
+	if string(with.text) != string(without.text) || string(with.text) != string(direct) {
+		t.Fatalf("%q becomes %q with origins, %q without, %q at once", text, with.text, without.text, direct)
+	}
+}
+
+// TestCharacterMapWays: they all give the same, on texts where clusters, invalid
+// bytes and ASCII meet.
+func TestCharacterMapWays(t *testing.T) {
+	n := goldenMap(t)
+	pieces := []string{"a", "A", " ", "\r", "\n", "\t", "\x00", "\x1f", "\xff", "\xc3", "\xe2\x80", "é", "e\u0301", "\u0301", "ﬁ", "\u0600", "\u200d", "\u200b", "\ufffd", "\ufeff", "Å", "½", "👩", "🚀", "한", "\u1112\u1161", "か\u3099", "①", "㌔"}
+	rapid.Check(t, func(r *rapid.T) {
+		sameForms(r, n, strings.Join(rapid.SliceOfN(rapid.SampledFrom(pieces), 0, 12).Draw(r, "pieces"), ""))
+	})
+}
+
+// FuzzCharacterMap: no precompiled map makes its reader or normalizer panic.
+func FuzzCharacterMap(f *testing.F) {
+	f.Add([]byte{4, 0, 0, 0, 0, 4, 0, 0, 'a', 0}, "a\xffb\r\n\u0600c")
+	f.Add([]byte{8, 0, 0, 0, 0, 4, 0, 0, 'a', 1, 0, 0, 'b', 0}, "ab")
+	f.Fuzz(func(t *testing.T, blob []byte, text string) {
+		n := new(precompiled)
+		if n.load(blob) == nil {
+			sameForms(t, n, text)
+		}
+	})
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -19,18 +20,22 @@ import (
 // memory.
 const maxEncodeInput = 256 << 20
 
-// readInput reads a file, or standard input for "-".
-func readInput(cmd *cobra.Command, path string) (text []byte, err error) {
-	var r io.Reader = cmd.InOrStdin()
-	if path != "-" {
-		f, err := os.Open(path)
-		if err != nil {
-			return nil, err
-		}
-		defer f.Close()
-		r = f
+// openInput opens a file, or standard input for "-".
+func openInput(cmd *cobra.Command, path string) (io.ReadCloser, error) {
+	if path == "-" {
+		return io.NopCloser(cmd.InOrStdin()), nil
 	}
-	text, err = io.ReadAll(io.LimitReader(r, maxEncodeInput+1))
+	return os.Open(path)
+}
+
+// readInput reads a file, or standard input for "-".
+func readInput(cmd *cobra.Command, path string) ([]byte, error) {
+	r, err := openInput(cmd, path)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	text, err := io.ReadAll(io.LimitReader(r, maxEncodeInput+1))
 	if err != nil {
 		return nil, fmt.Errorf("reading %s: %w", path, err)
 	}
@@ -38,6 +43,48 @@ func readInput(cmd *cobra.Command, path string) (text []byte, err error) {
 		return nil, fmt.Errorf("reading %s: longer than %s", path, cli.Bytes(maxEncodeInput))
 	}
 	return text, nil
+}
+
+// encodeLines writes one line of ids a line of what r gives, which path names. Memory
+// is that of the longest line.
+func encodeLines(r io.Reader, path string, w io.Writer, e *tokenize.Encoder) error {
+	in, out := bufio.NewReaderSize(r, 1<<16), bufio.NewWriterSize(w, 1<<16)
+	var line, row []byte
+	var ids []int32
+	for number := 1; ; {
+		part, err := in.ReadSlice('\n')
+		if line = append(line, part...); len(line) > maxEncodeInput {
+			return fmt.Errorf("reading %s: line %d is longer than %s", path, number, cli.Bytes(maxEncodeInput))
+		}
+		if errors.Is(err, bufio.ErrBufferFull) {
+			continue
+		}
+		if err != nil && !errors.Is(err, io.EOF) {
+			return fmt.Errorf("reading %s: %w", path, err)
+		}
+		if len(line) > 0 {
+			row = row[:0]
+			ids = e.Encode(ids[:0], string(line))
+			for i, id := range ids {
+				if i > 0 {
+					row = append(row, ' ')
+				}
+				row = strconv.AppendInt(row, int64(id), 10)
+			}
+			if _, err := out.Write(append(row, '\n')); err != nil {
+				return fmt.Errorf("writing the ids: %w", err)
+			}
+			line = line[:0]
+			number++
+		}
+		if err != nil {
+			break
+		}
+	}
+	if err := out.Flush(); err != nil {
+		return fmt.Errorf("writing the ids: %w", err)
+	}
+	return nil
 }
 
 func encodeCommand(env *cli.Env) *cobra.Command {
@@ -52,14 +99,10 @@ func encodeCommand(env *cli.Env) *cobra.Command {
 		Long: `Prints one line of ids a line of text, or on a terminal the text with its pieces
 in turn in two colours, unknown ones in red. Control tokens such as [MASK] that are
 spelled out in the text are text, so that no text can inject them, unless
---allow-special is given.`,
+--allow-special is given. Lines of ids stream: the memory is that of the longest line.`,
 		Args: cli.Args(1, 1, "the file to encode"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			t, err := openNamed(cmd, env, name)
-			if err != nil {
-				return err
-			}
-			text, err := readInput(cmd, args[0])
 			if err != nil {
 				return err
 			}
@@ -71,6 +114,18 @@ spelled out in the text are text, so that no text can inject them, unless
 			terminal := env.Out == os.Stdout && term.IsTerminal(int(os.Stdout.Fd()))
 			if color != "auto" && color != "always" && color != "never" {
 				return cli.Usage(cmd, "--color %s: want auto, always or never", color)
+			}
+			if !env.JSON && !pieces && (!terminal || cmd.Flags().Changed("pieces")) {
+				in, err := openInput(cmd, args[0])
+				if err != nil {
+					return err
+				}
+				defer in.Close()
+				return encodeLines(in, args[0], env.Out, encoder)
+			}
+			text, err := readInput(cmd, args[0])
+			if err != nil {
+				return err
 			}
 			if env.JSON {
 				var enc tokenize.Encoding
@@ -86,33 +141,14 @@ spelled out in the text are text, so that no text can inject them, unless
 				ids := append([]int32{}, enc.IDs...)
 				return env.Result(map[string]any{"ids": ids, "tokens": tokens, "offsets": offsets}, nil)
 			}
-			if pieces || terminal && !cmd.Flags().Changed("pieces") {
-				found, err := encoder.Pieces(nil, string(text))
-				if err != nil {
-					return err
-				}
-				return env.Result(nil, func(w io.Writer) {
-					out := bufio.NewWriter(w)
-					writePieces(out, string(text), found, t, color == "always" || color == "auto" && terminal)
-					_ = out.Flush() // the writer underneath keeps the error
-				})
+			found, err := encoder.Pieces(nil, string(text))
+			if err != nil {
+				return err
 			}
 			return env.Result(nil, func(w io.Writer) {
 				out := bufio.NewWriter(w)
-				var ids []int32
-				for line := range strings.Lines(string(text)) {
-					ids = encoder.Encode(ids[:0], line)
-					for i, id := range ids {
-						if i > 0 {
-							fmt.Fprint(out, " ")
-						}
-						fmt.Fprint(out, id)
-					}
-					fmt.Fprintln(out)
-				}
-				if err := out.Flush(); err != nil {
-					return // the writer underneath keeps the error
-				}
+				writePieces(out, string(text), found, t, color == "always" || color == "auto" && terminal)
+				_ = out.Flush() // the writer underneath keeps the error
 			})
 		},
 	}
