@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"unicode/utf8"
 
 	"github.com/tributary-ml/tributary/tokenize/chars"
@@ -98,6 +99,7 @@ const (
 // choosePath finds the fastest way that gives the right ids.
 func (t *Tokenizer) choosePath() {
 	t.path = pathGeneral
+	t.first = marksFirst(t.pre)
 	n, bertNorm := t.normalizer.(*bertNormalizer)
 	_, bertPre := t.pre.(*bertPreTokenizer)
 	switch m := t.model.(type) {
@@ -140,6 +142,18 @@ func (t *Tokenizer) choosePath() {
 			}
 		}
 	}
+}
+
+// marksFirst reports whether a pre-tokenizer puts a mark before the first word of a
+// text alone.
+func marksFirst(pre preTokenizer) bool {
+	switch pre := pre.(type) {
+	case *metaspace:
+		return pre.Prepend == "first"
+	case *preTokenizerChain:
+		return slices.ContainsFunc(pre.Steps, marksFirst)
+	}
+	return false
 }
 
 // Encode appends the ids of text to dst and returns it. No control tokens are put
@@ -406,11 +420,15 @@ func (e *Encoder) general(within *addedMatcher, text string, base int) {
 	if text == "" {
 		return
 	}
-	p := newPart(text, base, e.offsets)
+	p := newPart(text, base, e.offsets || t.first)
 	if t.normalizer != nil {
 		if err := t.normalizer.normalize(&p); err != nil {
 			e.err = err
 			return
+		}
+		if t.first && len(p.text) > 0 {
+			// A text whose beginning was dropped no longer begins with its first word.
+			p.start = p.from[0]
 		}
 	}
 	parts := make([]part, 0, 16)

@@ -180,7 +180,7 @@ func parseSentencePiece(data []byte, config tokenizerConfig) (*Tokenizer, error)
 		if t.model, err = newUnigram(pieces, unk, spm.byteFallback); err != nil {
 			return nil, err
 		}
-		space := &metaspace{"Metaspace", "▁", "first", true}
+		space := &metaspace{"Metaspace", "▁", "always", true}
 		if !spm.dummyPrefix {
 			space.Prepend = "never"
 		}

@@ -330,6 +330,10 @@ func (e *Encoder) spacedWords(text string, base int) bool {
 	r.e, r.s, r.base, r.begins, r.pending, r.bail, r.seen, r.tail = e, s, base, true, false, false, false, false
 	r.w.reset()
 	e.current = nil
+	if s.prepend == "first" && base == 0 && text != "" && !s.stays(text) {
+		// Whether the first word begins the text hangs on what the normalizer drops.
+		return false
+	}
 	for i := 0; i < len(text); {
 		// A space before a character beyond ASCII may be changed along with it.
 		if b := text[i]; b < utf8.RuneSelf && s.ascii[b] == runeSpace && (i+1 == len(text) || text[i+1] < utf8.RuneSelf) {
@@ -368,6 +372,15 @@ func (e *Encoder) spacedWords(text string, base int) bool {
 		e.nextWord++
 	}
 	return true
+}
+
+// stays reports whether text begins with a character that the normalizer leaves.
+func (s *spaced) stays(text string) bool {
+	if text[0] < utf8.RuneSelf {
+		return s.ascii[text[0]] == runePlain
+	}
+	r, _ := utf8.DecodeRuneInString(text)
+	return s.kind(r) == runePlain
 }
 
 // gone reports whether text begins with a character that is dropped.

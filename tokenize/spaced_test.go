@@ -3,6 +3,7 @@ package tokenize
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -86,4 +87,26 @@ func TestSpacedIsTheChain(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestFirstMark: a mark for the first word of a text alone is put where the text
+// begins with that word, and not where the normalizer has dropped what stood before
+// it. The ids are those of the reference.
+func TestFirstMark(t *testing.T) {
+	tok, err := Parse([]byte(`{"normalizer":{"type":"Strip","strip_left":true,"strip_right":true},
+		"pre_tokenizer":{"type":"Metaspace","replacement":"▁","prepend_scheme":"first","split":true},
+		"model":{"type":"Unigram","unk_id":0,"vocab":[["<unk>",0],["▁",-2],["a",-2],["▁a",-1]]}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for text, want := range map[string][]int32{"a": {3}, "\na": {2}, "  a a": {2, 3}, "a\n": {3}} {
+		var enc Encoding
+		e := tok.NewEncoder()
+		if err := e.EncodeOffsets(&enc, text); err != nil {
+			t.Fatal(err)
+		}
+		if ids := e.Encode(nil, text); !slices.Equal(ids, want) || !slices.Equal(enc.IDs, want) {
+			t.Errorf("%q: %v, with offsets %v, want %v", text, ids, enc.IDs, want)
+		}
+	}
 }

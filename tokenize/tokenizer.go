@@ -29,6 +29,7 @@ type Tokenizer struct {
 	added      []AddedToken
 
 	vocab    *vocabulary // the model's pieces and the added tokens
+	first    bool        // a mark is put before the first word of a text alone
 	rules    *bertRules  // not nil when the BERT scanner does the first two steps
 	special  []bool      // by id
 	inside   []bool      // by id: the piece continues a word
