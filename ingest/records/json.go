@@ -1,8 +1,10 @@
 package records
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -76,7 +78,7 @@ func (d *Decoder) Decode(data []byte) (Row, error) {
 	case r.rank[textPart] == 1<<30 && r.notText:
 		return r.row, ErrNotText
 	case r.rank[textPart] == 1<<30:
-		return r.row, ErrNoText
+		return r.row, fmt.Errorf("%w, but %s", ErrNoText, fieldsOf(data))
 	}
 	return r.row, nil
 }
@@ -422,4 +424,13 @@ func validString(s string) (string, int) {
 		i += size
 	}
 	return out.String(), replaced
+}
+
+// fieldsOf lists the names of an object's fields, for a message.
+func fieldsOf(data []byte) string {
+	var fields map[string]json.RawMessage
+	if len(data) > 1<<20 || json.Unmarshal(data, &fields) != nil {
+		return "others"
+	}
+	return listed(slices.Sorted(maps.Keys(fields)))
 }

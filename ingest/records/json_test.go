@@ -54,8 +54,11 @@ func TestRecordsOfJSON(t *testing.T) {
 		row, err := NewDecoder(c.fields).Decode([]byte(c.in))
 		got := strings.Join([]string{row.Text, row.ID, row.Title, row.URL, row.Date, row.Language}, "|")
 		if err != nil {
-			if got = err.Error(); errors.Is(err, ErrSyntax) {
-				got = ErrSyntax.Error()
+			got = err.Error()
+			for _, cause := range []error{ErrSyntax, ErrNoText} {
+				if errors.Is(err, cause) {
+					got = cause.Error()
+				}
 			}
 		}
 		if got != c.want {

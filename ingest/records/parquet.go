@@ -161,6 +161,11 @@ func (p *Parquet) Next() (r Row, err error) {
 		meta := &p.file.Metadata().RowGroups[p.group]
 		for _, c := range p.columns {
 			c.close()
+			if codec := meta.Columns[c.index].MetaData.Codec; codec == format.Lz4Raw {
+				// The library tries ever larger buffers where such a page is damaged.
+				p.left, p.group = 0, len(groups)
+				return Row{}, fmt.Errorf("%w: column %s is packed with LZ4, which is not read; write the file with zstd", ErrDamaged, c.leaf.Name())
+			}
 			chunk, ok := chunks[c.index].(*parquet.FileColumnChunk)
 			if !ok {
 				return Row{}, fmt.Errorf("%w: row group %d has no column %s", ErrDamaged, p.group, c.leaf.Name())

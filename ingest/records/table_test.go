@@ -215,3 +215,10 @@ func FuzzTables(f *testing.F) {
 		_, _ = readAll(data, isParquet)
 	})
 }
+
+func TestLZ4IsRefused(t *testing.T) {
+	file := parquetFile(t, 20, parquet.Compression(&parquet.Lz4Raw))
+	if rows, err := readAll(file, true); rows != 0 || err == nil || !strings.Contains(err.Error(), "LZ4") {
+		t.Errorf("%d rows, %v", rows, err)
+	}
+}
