@@ -127,7 +127,7 @@ func closing(page []byte, name string) int {
 // chapterHead is how a chapter begins in languages of Europe. It stands in a paragraph
 // of its own, or before the chapter's title.
 var chapterHead = regexp.MustCompile(`(?i)^(?:(?:the )?(?:chapter|book|part|volume|act|scene|canto|stave|letter|section|kapitel|buch|teil|akt|brief|erstes|zweites|drittes|chapitre|livre|partie|tome|acte|scène|` +
-	`capitolo|libro|parte|atto|capítulo|capitulo|tomo|acto|hoofdstuk|boek|deel|luku|rozdział|księga|kapitola|kapitola|глава|часть|книга|том|розділ|частина|κεφάλαιο|βιβλίο)` +
+	`capitolo|libro|parte|atto|cap[ií]tulo|tomo|acto|hoofdstuk|boek|deel|luku|rozdział|księga|kapitola|глава|часть|книга|том|розділ|частина|κεφάλαιο|βιβλίο)` +
 	`[ \t]+(?:the[ \t]+)?(?:[0-9]{1,3}|[ivxlcdm]{1,7}|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen|fifteen|sixteen|seventeen|eighteen|nineteen|twent\pL+|thirt\pL+|fort\pL+|fift\pL+|` +
 	`first|second|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|last|premi\pL+|prim\pL+|eins|zwei|drei|kapitel|buch|перв\pL+|втор\pL+|трет\pL+)(?:$|[^\pL\pN])|` +
 	`(?:prologue|epilogue|preface|foreword|afterword|introduction|prolog|epilog|vorwort|nachwort|einleitung|préface|avant-propos|épilogue|prólogo|epílogo|prologo|epilogo|prefazione|prefacio|пролог|эпилог|предисловие)[.:]?$)`)
