@@ -200,7 +200,7 @@ func (r *Report) contents(p *page.Page) {
 	for _, group := range []struct {
 		caption, what string
 		counts        []Count
-	}{{"Languages, as the inputs name them", "language", t.Languages}, {"Encodings that texts were in", "encoding", t.Encodings}} {
+	}{{"Languages that the texts look written in", "language", t.Identified}, {"Languages, as the inputs name them", "language", t.Languages}, {"Encodings that texts were in", "encoding", t.Encodings}} {
 		counts := byCount(group.counts)
 		if len(counts) == 0 {
 			continue

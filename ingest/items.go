@@ -161,6 +161,9 @@ func (r *run) account(p *pending) error {
 	if d.Language != "" {
 		tally(&counts.Languages, d.Language, 1, nil)
 	}
+	if d.Lang != "" {
+		tally(&counts.Identified, d.Lang, 1, nil)
+	}
 	return r.parts.add(d)
 }
 

@@ -95,9 +95,11 @@ type Counts struct {
 	// Templates are those that gave no text because no rule is known for them, by
 	// name, counted once a call.
 	Templates []Count `json:"templates,omitempty"`
-	// Encodings and Languages count documents.
-	Encodings []Count `json:"encodings,omitempty"`
-	Languages []Count `json:"languages,omitempty"`
+	// Encodings, Languages (as the inputs name them) and Identified (the languages that
+	// the texts look written in) count documents.
+	Encodings  []Count `json:"encodings,omitempty"`
+	Languages  []Count `json:"languages,omitempty"`
+	Identified []Count `json:"identified,omitempty"`
 }
 
 // Count is how often one thing happened, and where first.
@@ -190,6 +192,7 @@ func (c *Counts) add(other *Counts) {
 	for _, pair := range [...]struct{ to, from *[]Count }{
 		{&c.Skips, &other.Skips}, {&c.Repairs, &other.Repairs}, {&c.Damage, &other.Damage}, {&c.LeftOut, &other.LeftOut},
 		{&c.Encodings, &other.Encodings}, {&c.Languages, &other.Languages},
+		{&c.Identified, &other.Identified},
 	} {
 		for _, n := range *pair.from {
 			tally(pair.to, n.Name, n.Count, n.Example)

@@ -9,6 +9,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 	"github.com/zeebo/xxh3"
 
+	"github.com/tributary-ml/tributary/ingest/language"
 	"github.com/tributary-ml/tributary/ingest/pii"
 )
 
@@ -25,6 +26,8 @@ type Meter struct {
 	begin []uint32 // code points of tokens before each
 	grams grams
 	spans []pii.Span
+
+	languages *language.Identifier
 
 	sum sums
 }
@@ -58,7 +61,11 @@ func NewMeter() *Meter {
 	if err != nil {
 		panic("signals: " + err.Error()) // the options are constants
 	}
-	return &Meter{tables: basicPlane(), pack: pack}
+	languages, err := language.New()
+	if err != nil {
+		panic("signals: " + err.Error()) // the model is part of the program
+	}
+	return &Meter{tables: basicPlane(), pack: pack, languages: languages}
 }
 
 // Measure returns the signals of a text, which is valid UTF-8, in a language ("" when
@@ -189,6 +196,8 @@ func (m *Meter) finish(s *Signals, text, language string) {
 			s.Compressibility = share(int64(len(packed)), int64(head))
 		}
 	}
+	in := m.languages.Identify(text)
+	s.Lang, s.LangScore, s.LangShare = in.Code, float32(in.Score), float32(in.Share)
 	m.spans = pii.Find(m.spans[:0], text)
 	for _, span := range m.spans {
 		switch span.Kind {

@@ -129,6 +129,13 @@ type Signals struct {
 	// MaxPacked bytes to, per byte: low for repetition, near 1 for noise.
 	Compressibility float32 `parquet:"compressibility"`
 
+	// Lang is the language that the text looks written in (see package language), whatever
+	// its source says, "" when it has no letters. LangScore is how sure that is, LangShare
+	// the share of the letters in paragraphs of that language.
+	Lang      string  `parquet:"lang,dict"`
+	LangScore float32 `parquet:"lang_score"`
+	LangShare float32 `parquet:"lang_share"`
+
 	// Patterns of personal data, by kind (see package pii).
 	Emails int64 `parquet:"pii_emails"`
 	IPs    int64 `parquet:"pii_ips"`

@@ -8,7 +8,17 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"github.com/tributary-ml/tributary/ingest/language"
 )
+
+func identify(text string) language.Result {
+	d, err := language.New()
+	if err != nil {
+		panic(err)
+	}
+	return d.Identify(text)
+}
 
 // compare reports the fields in which two measures differ. The entropy is summed in
 // another order, and packing has no second way.
@@ -17,6 +27,10 @@ func compare(t interface{ Errorf(string, ...any) }, text string, got, want Signa
 		t.Errorf("%q: entropy %v, want %v", text, got.UnigramEntropy, want.UnigramEntropy)
 	}
 	got.UnigramEntropy, got.Compressibility = want.UnigramEntropy, want.Compressibility
+	if r := identify(text); r.Code != got.Lang || float32(r.Score) != got.LangScore || float32(r.Share) != got.LangShare {
+		t.Errorf("%q: language %v %v %v, want %+v", text, got.Lang, got.LangScore, got.LangShare, r)
+	}
+	want.Lang, want.LangScore, want.LangShare = got.Lang, got.LangScore, got.LangShare
 	if got == want {
 		return
 	}
