@@ -48,9 +48,12 @@ type Config struct {
 	// documents being read: the largest document, and what the reader of its file
 	// holds. 0 means DefaultMemoryBytes. The marks do not depend on it.
 	MemoryBytes int64
-	// Index keeps the signatures of MinHash beside the documents, some 140 bytes a
-	// document, so that a run with further sources reads only those. Indexes that are
-	// there are used either way, and the marks do not depend on them.
+	// Index keeps, beside the documents of each source, what a rule reads them for:
+	// the signatures of MinHash, some 140 bytes a document, and the sorted digests of
+	// Exact, ExactRaw, URL, Paragraph and Line, some 110 bytes a document, paragraph or
+	// line. A run with further sources reads only those. Indexes that are there are
+	// used either way, and the marks do not depend on them. Substring, ParagraphBloom
+	// and Decontaminate have none.
 	Index bool
 	Meter *progress.Meter
 	Log   *slog.Logger

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"hash"
 	"os"
-	"path/filepath"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -53,15 +52,9 @@ func exact(ctx context.Context, cfg Config, rule string) (report *Report, err er
 		return done, err
 	}
 	defer func() { err = errors.Join(err, run.close()) }()
-	texts, err := extsort.New(filepath.Join(cfg.spillDir(rule), "texts"), cfg.MemoryBytes/4*3)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, texts.Close()) }()
-
 	// A text's record is its digest; the value is the document's rank, then the
 	// digest of the raw text and its size.
-	err = cfg.eachDocument(ctx, func() func(int, *ingest.Document) error {
+	newVisit := func(add func(key, value []byte) error) func(int, *ingest.Document) error {
 		h := newTextHasher()
 		var value []byte
 		return func(source int, d *ingest.Document) error {
@@ -73,27 +66,20 @@ func exact(ctx context.Context, cfg Config, rule string) (report *Report, err er
 			value = appendRank(value[:0], source, d)
 			value = append(value, raw[:]...)
 			value = binary.BigEndian.AppendUint64(value, uint64(len(d.Text)))
-			return texts.Add(key[:], value)
+			return add(key[:], value)
 		}
-	})
-	if err != nil {
-		return nil, err
 	}
-
 	var group exactGroup
-	for rec, err := range texts.All(ctx) {
-		if err != nil {
-			return nil, err
-		}
+	err = run.eachSorted(ctx, exactVersion, newVisit, func(rec extsort.Record) error {
 		doc, err := parseExact(rec.Value)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		run.report.Sources[doc.source].Documents++
 		if group.size == 0 || !bytes.Equal(rec.Key, group.key) {
 			group.end(run.report)
 			group = exactGroup{key: append(group.key[:0], rec.Key...), kept: doc, size: 1}
-			continue
+			return nil
 		}
 		group.size++
 		m := Mark{
@@ -104,12 +90,12 @@ func exact(ctx context.Context, cfg Config, rule string) (report *Report, err er
 		if doc.raw == group.kept.raw {
 			m.Kind, m.Reason = "raw", "its text is that of the document kept"
 		}
-		if err := run.add(doc.source, &m, doc.bytes); err != nil {
-			return nil, err
-		}
+		return run.add(doc.source, &m, doc.bytes)
+	})
+	if err != nil {
+		return nil, err
 	}
 	group.end(run.report)
-	run.report.Spilled = texts.Spilled()
 	return run.finish(ctx)
 }
 

@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
+	"slices"
 	"strings"
+	"unicode"
+
+	"github.com/zeebo/xxh3"
 
 	"github.com/tributary-ml/tributary/ingest"
 )
@@ -19,10 +22,16 @@ type Explanation struct {
 	// Title and KeptTitle are those of the two documents.
 	Title     string `json:"title"`
 	KeptTitle string `json:"kept_title"`
-	// Text is the marked part of the document. Diff leads from it to the text kept;
-	// it is empty when the document kept is no longer there, or when the mark is
-	// about a span.
+	// Text is the marked part of the document. Diff leads from it to what it repeats;
+	// it is empty when the document kept is no longer there, or when the mark does not
+	// say what the span repeats.
 	Text string `json:"text"`
+	// Before and After are what stands around a marked span, KeptBefore and KeptAfter
+	// around what it repeats: a few words.
+	Before     string `json:"before,omitempty"`
+	After      string `json:"after,omitempty"`
+	KeptBefore string `json:"kept_before,omitempty"`
+	KeptAfter  string `json:"kept_after,omitempty"`
 	// KeptText is what the marked span repeats, where the mark says which part of
 	// the document kept that is.
 	KeptText string     `json:"kept_text,omitempty"`
@@ -97,8 +106,10 @@ func (e *Explanation) fill(doc, kept *ingest.Document) {
 	}
 	if !e.Mark.Whole() {
 		e.Text = part(doc.Text, e.Mark.Start, e.Mark.End)
+		e.Before, e.After = around(doc.Text, e.Mark.Start, e.Mark.End)
 		if kept != nil && e.Mark.KeptStart >= 0 {
 			e.KeptText = part(kept.Text, e.Mark.KeptStart, e.Mark.KeptEnd)
+			e.KeptBefore, e.KeptAfter = around(kept.Text, e.Mark.KeptStart, e.Mark.KeptEnd)
 			e.Diff = Diff(e.Text, e.KeptText)
 		}
 		return
@@ -114,8 +125,21 @@ func part(text string, start, end int64) string {
 	return text[from:min(max(end, from), int64(len(text)))]
 }
 
-// maxDiffCells bounds the table of the comparison; larger middles are shown as
-// replaced whole.
+// around is what stands before and after a span, cut between words.
+func around(text string, start, end int64) (before, after string) {
+	const bytes = 60
+	before = part(text, start-bytes, start)
+	if i := strings.IndexFunc(before, unicode.IsSpace); i >= 0 && int(start) > bytes {
+		before = before[i:]
+	}
+	after = part(text, end, end+bytes)
+	if i := strings.LastIndexFunc(after, unicode.IsSpace); i >= 0 && int(end)+bytes < len(text) {
+		after = after[:i]
+	}
+	return strings.ToValidUTF8(before, ""), strings.ToValidUTF8(after, "")
+}
+
+// maxDiffCells bounds the table of the comparison.
 const maxDiffCells = 1 << 22
 
 // Diff compares two texts word by word: the parts that only the marked or the
@@ -151,12 +175,47 @@ func (d *diff) add(in string, words ...string) {
 	d.parts = append(d.parts, DiffPart{in, text})
 }
 
+// middle compares what lies between a common head and tail. What is too large for a
+// table is cut at the runs of anchorWords words that both have once, in the longest
+// sequence of them that has one order in both (patience sorting).
 func (d *diff) middle(a, b []string) {
-	if len(a)*len(b) > maxDiffCells || len(a) == 0 || len(b) == 0 {
+	if len(a) == 0 || len(b) == 0 {
 		d.add("marked", a...)
 		d.add("kept", b...)
 		return
 	}
+	if len(a)*len(b) <= maxDiffCells {
+		d.table(a, b)
+		return
+	}
+	i, j := 0, 0
+	for _, at := range anchors(a, b) {
+		if at[0] < i || at[1] < j {
+			continue // it overlaps the one before, which was extended
+		}
+		n := 0
+		for at[0]+n < len(a) && at[1]+n < len(b) && a[at[0]+n] == b[at[1]+n] {
+			n++
+		}
+		d.gap(a[i:at[0]], b[j:at[1]])
+		d.add("both", a[at[0]:at[0]+n]...)
+		i, j = at[0]+n, at[1]+n
+	}
+	d.gap(a[i:], b[j:])
+}
+
+// gap compares what lies between two anchors.
+func (d *diff) gap(a, b []string) {
+	if len(a)*len(b) <= maxDiffCells && len(a) > 0 && len(b) > 0 {
+		d.table(a, b)
+		return
+	}
+	d.add("marked", a...)
+	d.add("kept", b...)
+}
+
+// table compares by the table of longest common subsequences.
+func (d *diff) table(a, b []string) {
 	// common[i][j] is the length of the longest common subsequence of a[i:], b[j:].
 	width := len(b) + 1
 	common := make([]int32, (len(a)+1)*width)
@@ -188,65 +247,77 @@ func (d *diff) middle(a, b []string) {
 	d.add("kept", b[j:]...)
 }
 
-// cutWords cuts a text after each run of white space, so that the pieces joined
-// are the text.
+// anchorWords is the length of what anchors a comparison.
+const anchorWords = 6
+
+// anchors returns places in a and b of runs of words that both have once, ascending
+// in both.
+func anchors(a, b []string) [][2]int {
+	once := func(words []string) map[uint64]int {
+		at := map[uint64]int{}
+		for i := 0; i+anchorWords <= len(words); i++ {
+			h := xxh3.HashString(strings.Join(words[i:i+anchorWords], "\x00"))
+			if _, ok := at[h]; ok {
+				at[h] = -1
+			} else {
+				at[h] = i
+			}
+		}
+		return at
+	}
+	inA, inB := once(a), once(b)
+	var pairs [][2]int
+	for h, i := range inA {
+		if j, ok := inB[h]; ok && i >= 0 && j >= 0 {
+			pairs = append(pairs, [2]int{i, j})
+		}
+	}
+	slices.SortFunc(pairs, func(x, y [2]int) int { return x[0] - y[0] })
+	// The longest sequence of pairs that ascends in b, too.
+	var ends []int // ends[n] is the pair with the least j that ends a sequence of n+1
+	before := make([]int, len(pairs))
+	for k, p := range pairs {
+		n, _ := slices.BinarySearchFunc(ends, p[1], func(e, j int) int { return pairs[e][1] - j })
+		before[k] = -1
+		if n > 0 {
+			before[k] = ends[n-1]
+		}
+		if n == len(ends) {
+			ends = append(ends, k)
+		} else {
+			ends[n] = k
+		}
+	}
+	var out [][2]int
+	if len(ends) > 0 {
+		for k := ends[len(ends)-1]; k >= 0; k = before[k] {
+			out = append(out, pairs[k])
+		}
+	}
+	slices.Reverse(out)
+	return out
+}
+
+// cutWords cuts a text after each run of white space, and scripts without spaces
+// after each character, so that the pieces joined are the text.
 func cutWords(text string) []string {
 	var out []string
 	from := 0
-	for _, to := range fields(text) {
-		end := to + len(text[to:]) - len(strings.TrimLeft(text[to:], " \t\r\n"))
-		out = append(out, text[from:end])
-		from = end
+	space, alone := false, false
+	for i, r := range text {
+		now := unicode.IsSpace(r)
+		if i > from && (space && !now || !now && !unicode.Is(unicode.M, r) && (alone || spaceless(r))) {
+			out = append(out, text[from:i])
+			from = i
+		}
+		if space = now; !now && !unicode.Is(unicode.M, r) {
+			alone = spaceless(r)
+		}
 	}
 	if from < len(text) {
 		out = append(out, text[from:])
 	}
 	return out
-}
-
-// excerptBytes is how much of a long common or single part Write shows at its
-// ends.
-const excerptBytes = 160
-
-// Write prints the explanation for people: what only the marked document has as
-// [-...-], what only the kept one has as {+...+}, red and green when color is set.
-func (e *Explanation) Write(w io.Writer, color bool) error {
-	var b strings.Builder
-	m := &e.Mark
-	fmt.Fprintf(&b, "%s %s of %s: rule %s, %s", m.ID, quoted(e.Title), m.Source, m.Rule, m.Kind)
-	if m.Kept != "" || m.Score != 0 {
-		fmt.Fprintf(&b, ", score %.3f", m.Score)
-	}
-	b.WriteString("\n")
-	if !m.Whole() {
-		fmt.Fprintf(&b, "  bytes %d to %d", m.Start, m.End)
-		if m.KeptStart >= 0 {
-			fmt.Fprintf(&b, ", which stand at bytes %d to %d of the document kept", m.KeptStart, m.KeptEnd)
-		}
-		b.WriteString("\n")
-	}
-	fmt.Fprintf(&b, "  %s\n", m.Reason)
-	if m.Kept != "" {
-		fmt.Fprintf(&b, "  kept: %s %s of %s\n", m.Kept, quoted(e.KeptTitle), m.KeptSource)
-	}
-	marks := map[string][2]string{"both": {"", ""}, "marked": {"[-", "-]"}, "kept": {"{+", "+}"}}
-	if color {
-		marks["marked"], marks["kept"] = [2]string{"\x1b[31m[-", "-]\x1b[0m"}, [2]string{"\x1b[32m{+", "+}\x1b[0m"}
-	}
-	parts := e.Diff
-	if len(parts) == 0 {
-		parts = []DiffPart{{"both", e.Text}}
-	}
-	b.WriteString("  ")
-	for _, p := range parts {
-		around := marks[p.In]
-		b.WriteString(around[0] + strings.ReplaceAll(excerpt(printable(p.Text)), "\n", "\n  ") + around[1])
-	}
-	b.WriteString("\n")
-	if _, err := io.WriteString(w, b.String()); err != nil {
-		return fmt.Errorf("writing an explanation: %w", err)
-	}
-	return nil
 }
 
 func quoted(title string) string {
@@ -264,13 +335,4 @@ func printable(text string) string {
 		}
 		return r
 	}, text)
-}
-
-func excerpt(text string) string {
-	if len(text) <= 2*excerptBytes+40 {
-		return text
-	}
-	head := strings.ToValidUTF8(text[:excerptBytes], "")
-	tail := strings.ToValidUTF8(text[len(text)-excerptBytes:], "")
-	return fmt.Sprintf("%s ... (%d bytes) ... %s", head, len(text)-2*excerptBytes, tail)
 }

@@ -2,8 +2,10 @@ package dedup
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/tributary-ml/tributary/ingest"
@@ -106,5 +108,94 @@ func TestANewDumpAgainstAllThatWasSeen(t *testing.T) {
 	writeDocuments(t, dir, "second", dumps[1][1:]...)
 	if r := run(dir, 3, false); r.Reused != 0 {
 		t.Errorf("%d documents are reused of indexes that are damaged or of other documents", r.Reused)
+	}
+}
+
+// The same for every rule: what comes one dump after the other, with an index and
+// without, ends with the marks and figures of all at once; and rules with an index
+// read only what is new.
+func TestANewDumpForEveryRule(t *testing.T) {
+	names := []string{"first", "second", "third"}
+	docs := planted(60, []float64{0.8, 0.9, 1}, 31)
+	paragraph := "A paragraph of some words that stands in many documents.\nAnd a line of it too."
+	for i := range docs {
+		docs[i].URL = fmt.Sprintf("https://example.org/%d?utm_source=x", i%50)
+		if i%4 == 0 {
+			docs[i].Text += "\n\n" + paragraph + fmt.Sprint("\n\nline ", i%9, " of three")
+		}
+	}
+	write := func(dir string) {
+		for k, n := range names {
+			var part []ingest.Document
+			for i := range docs {
+				if (i+i/4)%3 == k {
+					part = append(part, docs[i])
+				}
+			}
+			writeDocuments(t, dir, n, part...)
+		}
+	}
+	manifests := func(dir string) (all string) {
+		for _, n := range names {
+			b, err := os.ReadFile(filepath.Join(marksDir(dir, n), store.ManifestName))
+			if err != nil {
+				t.Fatal(err)
+			}
+			all += string(b)
+		}
+		return all
+	}
+	withIndex := []string{RuleExact, RuleExactRaw, RuleURL, RuleParagraph, RuleLine, RuleMinHash}
+	for name, rule := range everyRule(t) {
+		run := func(dir string, sources int, index bool, memory int64) *Report {
+			r, err := rule(context.Background(), Config{Data: dir, Sources: names[:sources], Index: index, MemoryBytes: memory})
+			if err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			return r
+		}
+		atOnce := t.TempDir()
+		write(atOnce)
+		if r := run(atOnce, 3, false, 0); r.Marked() == 0 && name != RuleDecontaminate {
+			t.Errorf("%s marks nothing", name)
+		}
+		want := manifests(atOnce)
+		for _, index := range []bool{true, false} {
+			dir := t.TempDir()
+			write(dir)
+			for n := 1; n <= 3; n++ {
+				r := run(dir, n, index, 1)
+				if before := int64(40 * (n - 1)); index && slices.Contains(withIndex, name) && r.Reused != before {
+					t.Errorf("%s, %d dumps: %d documents are reused, want %d", name, n, r.Reused, before)
+				}
+			}
+			if manifests(dir) != want {
+				t.Errorf("%s, index %v: one dump after the other gives other marks than all at once", name, index)
+			}
+			if !index || !slices.Contains(withIndex, name) || name == RuleMinHash {
+				continue
+			}
+			// A damaged index is made again; without the flag it is left alone.
+			files, err := filepath.Glob(filepath.Join(dir, "second", "index", "*", unitIndexFile))
+			if err != nil || len(files) != 1 {
+				t.Fatalf("%s: indexes %v (%v)", name, files, err)
+			}
+			b, err := os.ReadFile(files[0])
+			if err != nil {
+				t.Fatal(err)
+			}
+			b[len(b)/2] ^= 1
+			if err := os.WriteFile(files[0], b, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			for _, n := range names {
+				if err := os.RemoveAll(marksDir(dir, n)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if r := run(dir, 3, false, 0); r.Reused != 80 || manifests(dir) != want {
+				t.Errorf("%s: with a damaged index %d documents are reused, want 80, or the marks are others", name, r.Reused)
+			}
+		}
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strings"
 
+	kzstd "github.com/klauspost/compress/zstd"
 	"github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/compress/zstd"
 
@@ -255,6 +256,27 @@ func guard(path string, f func() error) (err error) {
 	return nil
 }
 
+// markCodec is Zstandard with a window of the size of a page: the encoder of the
+// library holds twenty times as much, for each source that is written.
+type markCodec struct {
+	zstd.Codec
+	encoder *kzstd.Encoder
+}
+
+func newMarkCodec() (*markCodec, error) {
+	e, err := kzstd.NewWriter(nil, kzstd.WithEncoderConcurrency(1), kzstd.WithWindowSize(1<<18), kzstd.WithLowerEncoderMem(true),
+		kzstd.WithZeroFrames(true), kzstd.WithEncoderCRC(false))
+	if err != nil {
+		return nil, fmt.Errorf("making the compressor of marks: %w", err)
+	}
+	return &markCodec{encoder: e}, nil
+}
+
+// Encode compresses one page.
+func (c *markCodec) Encode(dst, src []byte) ([]byte, error) {
+	return c.encoder.EncodeAll(src, dst[:0]), nil
+}
+
 // markWriter writes the file of one rule's marks for one source.
 type markWriter struct {
 	dir, name string
@@ -271,8 +293,13 @@ func newMarkWriter(dataDir, source, rule, key string) (*markWriter, error) {
 	if err != nil {
 		return nil, err
 	}
+	codec, err := newMarkCodec()
+	if err != nil {
+		out.Abort()
+		return nil, err
+	}
 	w := parquet.NewGenericWriter[Mark](out,
-		parquet.Compression(&zstd.Codec{Level: zstd.SpeedDefault}),
+		parquet.Compression(codec),
 		parquet.MaxRowsPerRowGroup(markRows),
 		parquet.DataPageStatistics(false), // the page index has them
 		parquet.CreatedBy("tributary", "1", "marks"))

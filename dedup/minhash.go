@@ -30,6 +30,10 @@ type MinHashOptions struct {
 	// Threshold is the Jaccard similarity of the sets of shingles from which on a
 	// document is marked.
 	Threshold float64 `json:"threshold"`
+	// Containment compares by the share of a document's shingles that the document
+	// that stays has, in place of the Jaccard similarity: it finds texts that are
+	// parts of others, as far as their signatures nominate them.
+	Containment bool `json:"containment,omitempty"`
 	// Bands and Rows are the shape of the signature that nominates candidates.
 	Bands int `json:"bands"`
 	Rows  int `json:"rows"`
@@ -120,7 +124,8 @@ func (o *MinHashOptions) check() error {
 // MinHash marks documents that are near-duplicates of another one. MinHash-LSH
 // (Broder 1997; Leskovec, Rajaraman and Ullman, section 3.4) only nominates
 // pairs; a document is marked when its Jaccard similarity with a document that
-// itself stays, computed from both sets of shingles, is at least the threshold.
+// itself stays (or its containment in it), computed from both sets of shingles, is
+// at least the threshold.
 // There is no transitive closure: a mark names the document it was compared with.
 //
 // Documents are decided in the order in which Exact prefers them, so that the

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -146,11 +145,6 @@ func (rule unitRule) find(ctx context.Context, cfg Config) (report *Report, err 
 		return done, err
 	}
 	defer func() { err = errors.Join(err, run.close()) }()
-	sorted, err := extsort.New(filepath.Join(cfg.spillDir(rule.name), "units"), cfg.MemoryBytes/4*3)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, sorted.Close()) }()
 	for i, s := range cfg.Sources {
 		m, err := ingest.DocumentsManifest(cfg.Data, s)
 		if err != nil {
@@ -158,7 +152,7 @@ func (rule unitRule) find(ctx context.Context, cfg Config) (report *Report, err 
 		}
 		run.report.Sources[i].Documents = m.Totals["documents"]
 	}
-	err = cfg.eachDocument(ctx, func() func(int, *ingest.Document) error {
+	newVisit := func(add func(key, value []byte) error) func(int, *ingest.Document) error {
 		h := newTextHasher()
 		var value []byte
 		return func(source int, d *ingest.Document) error {
@@ -168,42 +162,35 @@ func (rule unitRule) find(ctx context.Context, cfg Config) (report *Report, err 
 				value = binary.BigEndian.AppendUint64(value[:n], uint64(start+1))
 				value = binary.BigEndian.AppendUint64(value, uint64(end+1))
 				value = binary.BigEndian.AppendUint64(value, uint64(len(d.Text)))
-				return sorted.Add(key[:], value)
+				return add(key[:], value)
 			})
 		}
-	})
-	if err != nil {
-		return nil, err
 	}
 	var key []byte
 	var first unit
 	size := int64(0)
-	for rec, err := range sorted.All(ctx) {
-		if err != nil {
-			return nil, err
-		}
+	err = run.eachSorted(ctx, rule.version, newVisit, func(rec extsort.Record) error {
 		u, err := parseUnit(rec.Value)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if size == 0 || !bytes.Equal(key, rec.Key) {
 			key, first, size = append(key[:0], rec.Key...), u, 1
-			continue
+			return nil
 		}
 		if size++; size == 2 {
 			run.report.Groups++
 		}
 		run.report.Largest = max(run.report.Largest, size)
-		err = run.add(u.source, &Mark{
+		return run.add(u.source, &Mark{
 			ID: u.id, Source: cfg.Sources[u.source], Rule: rule.name, Kind: rule.kind,
 			Kept: first.id, KeptSource: cfg.Sources[first.source], Score: 1, Start: u.start, End: u.end, KeptStart: first.start, KeptEnd: first.end,
 			Reason: rule.reason(&first),
 		}, u.covered)
-		if err != nil {
-			return nil, err
-		}
+	})
+	if err != nil {
+		return nil, err
 	}
-	run.report.Spilled = sorted.Spilled()
 	return run.finish(ctx)
 }
 

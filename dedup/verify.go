@@ -80,6 +80,9 @@ func (m *minHashRun) compare(cache *setCache, doc, other uint32) (score float64,
 	// |A and B| / |A or B| >= t exactly when |A and B| >= t/(1+t) (|A|+|B|).
 	t := m.opt.Threshold
 	need := int(math.Ceil(t/(1+t)*float64(len(a)+len(b)) - 1e-6))
+	if m.opt.Containment {
+		need = int(math.Ceil(t*float64(len(a)) - 1e-6))
+	}
 	common := 0
 	if min(len(a), len(b)) >= need {
 		common = overlap(a, b, need)
@@ -89,6 +92,9 @@ func (m *minHashRun) compare(cache *setCache, doc, other uint32) (score float64,
 		return 0, false, nil
 	}
 	score = jaccard(common, len(a), len(b))
+	if m.opt.Containment {
+		score = float64(common) / float64(len(a))
+	}
 	if score < t {
 		m.figures.BelowThreshold++
 		return score, false, nil
@@ -182,7 +188,11 @@ func (m *minHashRun) addMark(d decision, kind string) error {
 	}
 	reason := "its words are those of the document kept, in the same order"
 	if kind == kindNear {
-		reason = fmt.Sprintf("Jaccard similarity %.3f of the sets of word %d-grams, at or above %g", d.score, m.opt.NGram, m.opt.Threshold)
+		measure := "Jaccard similarity"
+		if m.opt.Containment {
+			measure = "containment"
+		}
+		reason = fmt.Sprintf(measure+" %.3f of the sets of word %d-grams, at or above %g", d.score, m.opt.NGram, m.opt.Threshold)
 	}
 	return m.run.add(doc.source, &Mark{
 		ID: string(doc.id), Source: m.cfg.Sources[doc.source], Rule: RuleMinHash, Kind: kind,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"runtime/debug"
 	"strconv"
 	"strings"
 
@@ -15,6 +16,9 @@ import (
 	"github.com/tributary-ml/tributary/pipelines"
 	"github.com/tributary-ml/tributary/tokenize"
 )
+
+// readerBytes is what the readers and writers of Parquet hold besides --memory.
+const readerBytes = 16 << 20
 
 // rule is one way of finding duplicates, with the flag that asks for it.
 type rule struct {
@@ -29,7 +33,7 @@ var exactRules = []rule{
 }
 
 // nearRule is the rule of near-duplicates with its options.
-func nearRule(preset string, ngram, bands, rows int) (rule, error) {
+func nearRule(preset string, ngram, bands, rows int, containment bool) (rule, error) {
 	o, err := dedup.MinHashPreset(preset)
 	if err != nil {
 		return rule{}, err
@@ -40,6 +44,7 @@ func nearRule(preset string, ngram, bands, rows int) (rule, error) {
 	if bands > 0 || rows > 0 {
 		o.Bands, o.Rows = bands, rows
 	}
+	o.Containment = containment
 	return rule{"minhash", "", func(ctx context.Context, cfg dedup.Config) (*dedup.Report, error) {
 		return dedup.MinHash(ctx, cfg, o)
 	}}, nil
@@ -84,7 +89,7 @@ func dedupCommand(env *cli.Env) *cobra.Command {
 	memory := cli.Size(dedup.DefaultMemoryBytes)
 	var preset string
 	var ngram, bands, rows, minWords int
-	var paragraphs, lines, keepOne, index bool
+	var paragraphs, lines, keepOne, index, containment bool
 	var substring, tokenizer, reportPath string
 	var bloomParagraphs int64
 	var bloomRate float64
@@ -106,7 +111,7 @@ one of the source named first stays.`,
 				}
 			}
 			if preset != "" {
-				r, err := nearRule(preset, ngram, bands, rows)
+				r, err := nearRule(preset, ngram, bands, rows, containment)
 				if err != nil {
 					return cli.Usage(cmd, "%v", err)
 				}
@@ -144,6 +149,9 @@ one of the source named first stays.`,
 			if len(chosen) == 0 {
 				return cli.Usage(cmd, "name at least one rule, such as --exact")
 			}
+			// The collector of the Go runtime works harder as what is mapped nears the
+			// bound and what reading and writing files take.
+			debug.SetMemoryLimit(int64(memory) + readerBytes)
 			var reports []*dedup.Report
 			meter, stop := env.Meter(cmd.Context())
 			defer stop()
@@ -199,6 +207,7 @@ one of the source named first stays.`,
 	cmd.Flags().IntVar(&bands, "bands", 0, "bands of the signature of --minhash, with --rows")
 	cmd.Flags().IntVar(&rows, "rows", 0, "rows of a band, with --bands")
 	cmd.MarkFlagsRequiredTogether("bands", "rows")
+	cmd.Flags().BoolVar(&containment, "containment", false, "compare candidates of --minhash by the share of a document's shingles that the kept one has")
 	cmd.Flags().BoolVar(&paragraphs, "paragraph", false, "mark paragraphs that stand in another document")
 	cmd.Flags().Int64Var(&bloomParagraphs, "paragraph-bloom", 0, "mark paragraphs that a Bloom filter for so many has seen; for corpora too large for --paragraph")
 	cmd.Flags().Float64Var(&bloomRate, "bloom-rate", 1e-6, "false-positive rate of --paragraph-bloom when it holds that many")
@@ -208,7 +217,7 @@ one of the source named first stays.`,
 	cmd.Flags().StringVar(&tokenizer, "tokenizer", "", "the tokenizer of --substring=tokens:N")
 	cmd.Flags().BoolVar(&keepOne, "keep-one", true, "let the first place of a --substring stay; =false marks every place")
 	cmd.Flags().IntVar(&minWords, "min-words", 5, "words from which on a paragraph or line counts")
-	cmd.Flags().BoolVar(&index, "index", false, "keep the signatures of --minhash, so that a later run with further sources reads only those")
+	cmd.Flags().BoolVar(&index, "index", false, "keep signatures and digests (--minhash, --exact, --exact-raw, --url, --paragraph, --line), so that a later run with further sources reads only those")
 	cmd.Flags().StringVar(&reportPath, "report", "", "write an HTML page of what was found to this file")
 	cmd.Flags().Var(&memory, "memory", "bound on the memory")
 	return cmd

@@ -23,6 +23,7 @@ const (
 	frameHeader = 8
 	frameBytes  = 1 << 16
 	readBytes   = 1 << 14
+	writeBytes  = 1 << 16
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -42,7 +43,7 @@ func createRun(path string) (*runWriter, error) {
 	if err != nil {
 		return nil, fmt.Errorf("sorting: creating a run: %w", err)
 	}
-	return &runWriter{path: path, f: f, out: bufio.NewWriterSize(f, 1<<18)}, nil
+	return &runWriter{path: path, f: f, out: bufio.NewWriterSize(f, writeBytes)}, nil
 }
 
 func (w *runWriter) add(r Record) error {
@@ -95,10 +96,13 @@ func (w *runWriter) finish() (run, error) {
 	if err := w.out.Flush(); err != nil {
 		return run{}, fmt.Errorf("sorting: writing %s: %w", w.path, err)
 	}
+	w.done = true
+	if w.f == nil {
+		return run{w.path, w.largest}, nil
+	}
 	if err := w.f.Close(); err != nil {
 		return run{}, fmt.Errorf("sorting: closing %s: %w", w.path, err)
 	}
-	w.done = true
 	return run{w.path, w.largest}, nil
 }
 
@@ -110,6 +114,52 @@ func (w *runWriter) abort() {
 		w.f.Close()
 		os.Remove(w.path)
 	}
+}
+
+// WriteRun writes the records in order to w, in place of All, as OpenRun reads
+// them, and returns their number. name is what errors call the file.
+func (s *Sorter) WriteRun(ctx context.Context, w io.Writer, name string) (records int64, err error) {
+	out := &runWriter{path: name, out: bufio.NewWriterSize(w, writeBytes)}
+	for rec, err := range s.All(ctx) {
+		if err != nil {
+			return 0, err
+		}
+		if err := out.add(rec); err != nil {
+			return 0, err
+		}
+		records++
+	}
+	_, err = out.finish()
+	return records, err
+}
+
+// RunReader reads one sorted run.
+type RunReader struct{ r *runReader }
+
+// OpenRun opens a file that WriteRun wrote. One that was damaged or cut gives a
+// *store.DamagedError, at the latest where its damage is met.
+func OpenRun(path string) (*RunReader, error) {
+	r, err := openRun(path)
+	if err != nil {
+		return nil, err
+	}
+	return &RunReader{r}, nil
+}
+
+// Next returns the next record, valid until Next is called again, or io.EOF.
+func (r *RunReader) Next() (Record, error) {
+	if err := r.r.next(); err != nil {
+		return Record{}, err
+	}
+	return r.r.rec, nil
+}
+
+// Close closes the file.
+func (r *RunReader) Close() error {
+	if err := r.r.f.Close(); err != nil {
+		return fmt.Errorf("sorting: closing %s: %w", r.r.path, err)
+	}
+	return nil
 }
 
 type runReader struct {
