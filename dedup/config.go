@@ -28,7 +28,7 @@ const DefaultMemoryBytes = 1 << 30
 
 // maxTextInFlight bounds the text that is being worked on, whatever the number of
 // workers; a document larger than the bound is worked on alone.
-const maxTextInFlight = 32 << 20
+const maxTextInFlight = 8 << 20
 
 // textInFlight is that bound for this configuration.
 func (c *Config) textInFlight() int64 { return min(maxTextInFlight, max(c.MemoryBytes/8, 1<<16)) }
@@ -224,6 +224,12 @@ func (c *Config) eachDocumentOf(ctx context.Context, wanted func(source int) boo
 		})
 	}
 	return g.Wait()
+}
+
+// scaled is the part of the memory for a sort of so many bytes of records: a
+// sixteenth of them, 4 MiB at least. More would be faster by little.
+func (c *Config) scaled(memory, bytes int64) int64 {
+	return min(memory, max(bytes/16, 4<<20))
 }
 
 // spillDir is where the sorts of a rule spill: beside the marks of the first

@@ -84,7 +84,8 @@ func rulePage(ctx context.Context, cfg *Config, p *page.Page, r *Report) error {
 		}
 	}
 	p.Table("What was marked", []string{"source", "documents", "marked", "% marked", "bytes marked"}, rows)
-	p.Matrix("Marks of the documents of a row's source that name a document of a column's source: within sources on the diagonal, across them beside it", names, values)
+	p.Para("Marks by source: the documents marked are of the row's source, those that stay of the column's. Within sources on the diagonal, across them beside it.")
+	p.Matrix("marked \\ kept", names, values)
 	sizes, largest, err := clustersOnDisk(ctx, cfg, r.Rule)
 	if err != nil {
 		return err
@@ -259,18 +260,33 @@ func excerptsPage(ctx context.Context, cfg *Config, p *page.Page, largest []clus
 	}
 	p.Heading("The largest clusters")
 	for _, c := range largest {
-		p.Para(fmt.Sprintf("%s of %s stays for %s marks in %d sources:", c.id, c.source, page.Number(float64(c.size)), c.sources))
+		p.Para(fmt.Sprintf("%s stays, for %s in %s:", named(wanted[c.id], c.id, c.source), counted(c.size, "mark"), counted(int64(c.sources), "source")))
 		p.Pre(beginningOf(wanted[c.id], -1, -1))
 		for _, m := range c.members {
 			where := ""
 			if m.start >= 0 {
 				where = fmt.Sprintf(", bytes %d to %d", m.start, m.end)
 			}
-			p.Para(fmt.Sprintf("marked: %s of %s%s, score %.3f", m.id, m.source, where, m.score))
+			p.Para(fmt.Sprintf("marked: %s%s, score %.3f", named(wanted[m.id], m.id, m.source), where, m.score))
 			p.Pre(beginningOf(wanted[m.id], m.start, m.end))
 		}
 	}
 	return nil
+}
+
+// named says which document is meant.
+func named(d *ingest.Document, id, source string) string {
+	if d == nil || d.Title == "" {
+		return fmt.Sprintf("%s of %s", id, source)
+	}
+	return fmt.Sprintf("%q (%s of %s)", d.Title, id, source)
+}
+
+func counted(n int64, what string) string {
+	if n == 1 {
+		return "one " + what
+	}
+	return page.Number(float64(n)) + " " + what + "s"
 }
 
 func beginningOf(d *ingest.Document, start, end int64) string {

@@ -58,18 +58,23 @@ const (
 )
 
 // MinHashPreset returns options by name: "fineweb" (14 bands of 8 rows, word
-// 5-grams, threshold 0.75; Penedo et al. 2024) or "threshold:T" such as
-// "threshold:0.8", for which the bands are chosen by ChooseBands.
+// 5-grams, threshold 0.75; Penedo et al. 2024), "threshold:T" such as
+// "threshold:0.8", for which the bands are chosen by ChooseBands, or "reprints", for
+// texts that were misread or cut: word 2-grams and a threshold of 0.25. Misread
+// words leave few long shingles whole. It nominates many pairs, which takes time.
 func MinHashPreset(name string) (MinHashOptions, error) {
 	o := MinHashOptions{NGram: 5, Seed: 1, Anchors: defaultAnchors, AlarmSize: defaultAlarmSize, AlarmWidth: defaultAlarmWidth}
 	if name == "fineweb" {
 		o.Bands, o.Rows, o.Threshold = 14, 8, 0.75
 		return o, nil
 	}
+	if name == "reprints" {
+		o.NGram, name = 2, "threshold:0.25"
+	}
 	value, ok := strings.CutPrefix(name, "threshold:")
 	t, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
 	if !ok || err != nil || !(t > 0 && t <= 1) {
-		return o, fmt.Errorf("MinHash preset %q: the presets are \"fineweb\" and \"threshold:T\" with T above 0 and up to 1", name)
+		return o, fmt.Errorf("MinHash preset %q: the presets are \"fineweb\", \"reprints\" and \"threshold:T\" with T above 0 and up to 1", name)
 	}
 	o.Threshold = t
 	o.Bands, o.Rows = ChooseBands(t, defaultPermutations)

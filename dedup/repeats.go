@@ -30,7 +30,7 @@ func (r *substringRun) apart(a, b place) bool {
 // surroundings repeat the first of them; of the others, those are compared that
 // have the k-gram.
 func (r *substringRun) findRepeats(ctx context.Context) (err error) {
-	if r.spans, err = r.sorter("spans", r.cfg.MemoryBytes/4); err != nil {
+	if r.spans, err = r.sorter("spans", r.cfg.scaled(r.cfg.MemoryBytes/4, r.recordBytes)); err != nil {
 		return err
 	}
 	r.cfg.Meter.Begin("comparing repeats: "+RuleSubstring, "places", r.sampled, 0)

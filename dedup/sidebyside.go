@@ -15,6 +15,8 @@ const (
 	// excerptWords is how many words Write shows at each end of a long stretch that
 	// both texts have, or one only.
 	excerptWords = 40
+	// maxRows is how many rows of a difference it shows.
+	maxRows = 300
 )
 
 // Write prints the explanation for people: the marked text on the left and what
@@ -73,7 +75,13 @@ func (e *Explanation) columns(b *strings.Builder, color bool, columns int) {
 	t.surroundings(e.Before, e.KeptBefore)
 	switch {
 	case len(e.Diff) > 0:
-		for _, p := range e.Diff {
+		for i, p := range e.Diff {
+			if t.rows >= maxRows && i < len(e.Diff)-1 {
+				t.endRow()
+				more := fmt.Sprintf("(%d parts more)", len(e.Diff)-i)
+				t.row(more, more)
+				break
+			}
 			t.part(p.In, p.Text)
 		}
 	default:
@@ -91,6 +99,7 @@ type twoColumns struct {
 	color       bool
 	width       int
 	left, right line
+	rows        int
 }
 
 // line is one line of a column that is being filled.
@@ -121,7 +130,7 @@ func (t *twoColumns) part(in, text string) {
 		words = append(append(words[:excerptWords:excerptWords], fmt.Sprintf("... (%d bytes) ... ", skipped)), words[len(words)-excerptWords:]...)
 	}
 	for i, w := range words {
-		broken := strings.Contains(w, "\n")
+		broken := in != "marked" && in != "kept" && strings.Contains(w, "\n")
 		w = strings.Join(strings.Fields(w), " ")
 		if i == 0 {
 			w = s.open + w
@@ -236,6 +245,7 @@ func (t *twoColumns) endRow() {
 	}
 	fmt.Fprintf(t.out, "  %s%s | %s\n", t.left.text, strings.Repeat(" ", max(0, t.width-t.left.used)), t.right.text)
 	t.left, t.right = line{}, line{}
+	t.rows++
 }
 
 // row writes one row of headings.

@@ -129,6 +129,8 @@ type substringRun struct {
 	width int // bytes of a unit
 
 	closers []func() error
+	// recordBytes is about what the records of the samples take.
+	recordBytes int64
 	// text holds the texts. When tokens are compared, tokens holds their ids, four
 	// bytes each, and bounds the ends of each in the text, sixteen.
 	text, tokens, bounds *spool
@@ -316,7 +318,11 @@ func (r *substringRun) at(rank uint32) int64 {
 // sample chooses the places at which repeats are looked for. The key of a sample
 // is the hash of its k-gram, then that of its surroundings, then the place.
 func (r *substringRun) sample(ctx context.Context) (err error) {
-	if r.samples, err = r.sorter("samples", r.cfg.MemoryBytes/2); err != nil {
+	// One place in a third of Length is sampled, in 48 bytes.
+	for _, d := range r.docs {
+		r.recordBytes += int64(d.count) * 48 * 3 / int64(r.opt.Length)
+	}
+	if r.samples, err = r.sorter("samples", r.cfg.scaled(r.cfg.MemoryBytes/2, r.recordBytes)); err != nil {
 		return err
 	}
 	r.cfg.Meter.Begin("looking for repeats: "+RuleSubstring, "documents", int64(len(r.docs)), 0)

@@ -201,9 +201,9 @@ one of the source named first stays.`,
 	for i, r := range exactRules {
 		cmd.Flags().BoolVar(&asked[i], r.flag, false, "mark "+r.usage)
 	}
-	cmd.Flags().StringVar(&preset, "minhash", "", "mark near-duplicates: fineweb, or threshold:T with T the Jaccard similarity")
+	cmd.Flags().StringVar(&preset, "minhash", "", "mark near-duplicates: fineweb, threshold:T with T the Jaccard similarity, or reprints for texts that were misread or cut")
 	cmd.Flags().Lookup("minhash").NoOptDefVal = "threshold:0.8"
-	cmd.Flags().IntVar(&ngram, "ngram", 0, "words in a shingle of --minhash (default 5)")
+	cmd.Flags().IntVar(&ngram, "ngram", 0, "words in a shingle of --minhash (default 5, of reprints 2)")
 	cmd.Flags().IntVar(&bands, "bands", 0, "bands of the signature of --minhash, with --rows")
 	cmd.Flags().IntVar(&rows, "rows", 0, "rows of a band, with --bands")
 	cmd.MarkFlagsRequiredTogether("bands", "rows")

@@ -73,6 +73,8 @@ func drawLines(xlabel, ylabel string, series []Series) (template.HTML, error) {
 	if drawn == 0 {
 		return "", fmt.Errorf("there is nothing to draw")
 	}
+	// Room for the legend above what is drawn.
+	pl.Y.Max += 0.07 * float64(drawn) * (pl.Y.Max - pl.Y.Min)
 	w, err := pl.WriterTo(18*vg.Centimeter, 10*vg.Centimeter, "svg")
 	if err != nil {
 		return "", fmt.Errorf("drawing the plot: %w", err)
