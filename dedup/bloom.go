@@ -162,7 +162,7 @@ func paragraphBloom(ctx context.Context, cfg Config, opt BloomOptions) (_ *Repor
 	// One after the other: which of two equal paragraphs is the first must not
 	// depend on who is faster.
 	for i, source := range cfg.Sources {
-		for d, err := range ingest.Documents(ctx, cfg.Data, source) {
+		for d, err := range ingest.Texts(ctx, cfg.Data, source) {
 			if err != nil {
 				return nil, err
 			}

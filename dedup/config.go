@@ -171,7 +171,8 @@ func (c *Config) inputs() (digests map[string]string, documents int64, err error
 }
 
 // eachDocument calls visit with every document of every source, from Jobs
-// goroutines. newVisit is called once in each of them.
+// goroutines: with its id, URL, text and words, the rest is not read. newVisit is
+// called once in each of them.
 func (c *Config) eachDocument(ctx context.Context, newVisit func() func(source int, d *ingest.Document) error) error {
 	return c.eachDocumentOf(ctx, func(int) bool { return true }, newVisit)
 }
@@ -193,10 +194,12 @@ func (c *Config) eachDocumentOf(ctx context.Context, wanted func(source int) boo
 			if !wanted(i) {
 				continue
 			}
-			for d, err := range ingest.Documents(ctx, c.Data, source) {
+			for t, err := range ingest.Texts(ctx, c.Data, source) {
 				if err != nil {
 					return err
 				}
+				d := &ingest.Document{ID: t.ID, URL: t.URL, Text: t.Text}
+				d.Words = t.Words
 				it := item{d, i, min(int64(len(d.Text))+1<<10, limit)}
 				if err := inFlight.Acquire(ctx, it.weight); err != nil {
 					return err

@@ -8,10 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
-	"runtime/metrics"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -133,104 +130,6 @@ func TestOneDocumentAMillionTimes(t *testing.T) {
 			t.Errorf("%s marks %d documents of %d", name, got, copies)
 		}
 		t.Logf("%s: %d copies in %v", name, copies, time.Since(began).Round(time.Millisecond))
-	}
-}
-
-// liveBytes runs f and returns by how much the live heap, as the collector found it,
-// grew at most. What is allocated after a collection, garbage mostly, does not count.
-func liveBytes(f func()) uint64 {
-	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
-	measure := func() uint64 {
-		runtime.GC()
-		metrics.Read(live)
-		return live[0].Value.Uint64()
-	}
-	before := measure()
-	var most uint64
-	done := make(chan struct{})
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		for {
-			select {
-			case <-done:
-				return
-			case <-time.After(5 * time.Millisecond):
-				most = max(most, measure())
-			}
-		}
-	})
-	f()
-	close(done)
-	wg.Wait()
-	return most - min(most, before)
-}
-
-// With ten times as much text as memory, each rule stays within a small multiple of
-// its bound: what the reader of the documents and the writer of the marks (most of it
-// zstd's windows) hold, some 40 MB, comes
-// on top. DEDUP_MEMORY_MB=16 runs it with eight times
-// as much of both.
-func TestMemoryIsBounded(t *testing.T) {
-	bound := int64(2 << 20)
-	if s := os.Getenv("DEDUP_MEMORY_MB"); s != "" {
-		if _, err := fmt.Sscan(s, &bound); err != nil {
-			t.Fatal(err)
-		}
-		bound <<= 20
-	}
-	dir := t.TempDir()
-	w, err := ingest.NewWriter(dir, "web")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer w.Abort()
-	rng := rand.New(rand.NewPCG(1, 9))
-	var texts []string
-	total := int64(0)
-	for i := 0; total < 10*bound; i++ {
-		var b strings.Builder
-		for range 300 {
-			fmt.Fprintf(&b, "w%x ", rng.IntN(1<<24))
-			if rng.IntN(60) == 0 {
-				b.WriteString("\n\n")
-			}
-		}
-		text := b.String()
-		if len(texts) > 0 && i%3 == 0 {
-			text = texts[rng.IntN(len(texts))] + " tail"
-		}
-		if len(texts) < 50 {
-			texts = append(texts, text)
-		}
-		total += int64(len(text))
-		if err := w.Add(&ingest.Document{ID: fmt.Sprintf("%08d", i), Text: text}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if _, err := w.Commit(); err != nil {
-		t.Fatal(err)
-	}
-	// What reading alone holds.
-	reading := liveBytes(func() {
-		for _, err := range ingest.Documents(context.Background(), dir, "web") {
-			if err != nil {
-				t.Fatal(err)
-			}
-		}
-	})
-	for name, rule := range everyRule(t) {
-		var r *Report
-		used := liveBytes(func() {
-			var err error
-			if r, err = rule(context.Background(), Config{Data: dir, MemoryBytes: bound, Jobs: 2}); err != nil {
-				t.Fatalf("%s: %v", name, err)
-			}
-		})
-		t.Logf("%s: %.1f MB live at most with a bound of %.1f MB and %.1f MB of text; reading alone %.1f MB; %d runs spilled",
-			name, float64(used)/1e6, float64(bound)/1e6, float64(total)/1e6, float64(reading)/1e6, r.Spilled)
-		if limit := uint64(bound) + reading + 56<<20; used > limit {
-			t.Errorf("%s: %d bytes live, want at most %d", name, used, limit)
-		}
 	}
 }
 

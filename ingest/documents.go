@@ -80,6 +80,19 @@ func Measures(ctx context.Context, dataDir, source string) iter.Seq2[*Measured, 
 	return readSource[Measured](ctx, dataDir, source)
 }
 
+// Text is a document's text with what it is compared and ordered by.
+type Text struct {
+	ID    string `parquet:"id"`
+	URL   string `parquet:"url"`
+	Text  string `parquet:"text"`
+	Words int64  `parquet:"words"`
+}
+
+// Texts is Documents for the texts, which are read without signals and provenance.
+func Texts(ctx context.Context, dataDir, source string) iter.Seq2[*Text, error] {
+	return readSource[Text](ctx, dataDir, source)
+}
+
 // readSource streams the columns of a source's documents that T has.
 func readSource[T any](ctx context.Context, dataDir, source string) iter.Seq2[*T, error] {
 	return func(yield func(*T, error) bool) {
@@ -142,6 +155,8 @@ type partReader[T any] struct {
 	f    *os.File
 	rows *parquet.GenericReader[T]
 	end  bool
+	// batch is how many rows are read at once: fewer of long documents.
+	batch int
 }
 
 func openPart[T any](path string, want store.File) (r *partReader[T], err error) {
@@ -176,7 +191,7 @@ func openPart[T any](path string, want store.File) (r *partReader[T], err error)
 			return nil, &store.DamagedError{Path: path, Detail: fmt.Sprintf("it has no column %q, as files of an earlier version have not; ingest the source again", c.Name)}
 		}
 	}
-	return &partReader[T]{path: path, f: f, rows: parquet.NewGenericReader[T](file)}, nil
+	return &partReader[T]{path: path, f: f, rows: parquet.NewGenericReader[T](file), batch: int(max(1, min(16, 1<<18*want.Rows/max(want.Bytes, 1))))}, nil
 }
 
 // next returns some documents, none at the end. They are the caller's to keep.
@@ -189,7 +204,7 @@ func (r *partReader[T]) next() (batch []T, err error) {
 			batch, err = nil, damagedPart(r.path, fmt.Errorf("%v", p))
 		}
 	}()
-	batch = make([]T, 16)
+	batch = make([]T, r.batch)
 	n, err := r.rows.Read(batch)
 	if errors.Is(err, io.EOF) {
 		r.end = true

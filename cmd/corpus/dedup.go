@@ -151,7 +151,7 @@ one of the source named first stays.`,
 			}
 			// The collector of the Go runtime works harder as what is mapped nears the
 			// bound and what reading and writing files take.
-			debug.SetMemoryLimit(int64(memory) + readerBytes)
+			debug.SetMemoryLimit(min(debug.SetMemoryLimit(-1), int64(memory)+readerBytes))
 			var reports []*dedup.Report
 			meter, stop := env.Meter(cmd.Context())
 			defer stop()

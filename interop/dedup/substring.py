@@ -97,7 +97,7 @@ for line in open(os.path.join(work, "ranges")):
         a, b = map(int, line.split())
         theirs[a:b] = b"\1" * (b - a)
 
-for memory in ("16MiB", "64MiB", "1GiB"):
+for memory in ("4MiB", "16MiB", "64MiB", "1GiB"):
     shutil.rmtree(f"{root}/books/marks", ignore_errors=True)
     c, w, p = run([corpus, "dedup", "books", f"--substring=bytes:{length}", "--keep-one=false", "--memory", memory, "--data", root, "--jobs", "2", "--quiet"])
     print(f"corpus: {c:7.1f} cpu-s {size/c:6.2f} cpu-MB/s, {w:6.1f} s, peak {p:.0f} MB with --memory {memory}: {cpu/c:.1f} x the speed, {p/peak:.2f} of the memory", flush=True)
