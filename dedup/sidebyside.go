@@ -5,6 +5,7 @@ import (
 	"io"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"golang.org/x/text/width"
 )
@@ -130,7 +131,8 @@ func (t *twoColumns) part(in, text string) {
 		words = append(append(words[:excerptWords:excerptWords], fmt.Sprintf("... (%d bytes) ... ", skipped)), words[len(words)-excerptWords:]...)
 	}
 	for i, w := range words {
-		broken := in != "marked" && in != "kept" && strings.Contains(w, "\n")
+		// Lines were broken for another width; paragraphs were not.
+		broken := in != "marked" && in != "kept" && strings.Count(w, "\n") > 1
 		w = strings.Join(strings.Fields(w), " ")
 		if i == 0 {
 			w = s.open + w
@@ -224,11 +226,8 @@ func (l *line) gap(word string) int {
 	if l.used == 0 {
 		return 0
 	}
-	for _, r := range word {
-		if spaceless(r) {
-			return 0
-		}
-		break
+	if r, _ := utf8.DecodeRuneInString(word); spaceless(r) {
+		return 0
 	}
 	return 1
 }

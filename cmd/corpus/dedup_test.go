@@ -84,7 +84,7 @@ func TestSubstringCommand(t *testing.T) {
 		t.Errorf("dedup says\n%s", out)
 	}
 	out := must(t, dir, "explain", firstID(t, dir, "web"))
-	if !strings.Contains(out, "which stand at bytes 47 to ") {
+	if !strings.Contains(out, "| kept, bytes 47 to ") {
 		t.Errorf("explain says\n%s", out)
 	}
 	must(t, dir, "tokenizer", "train", "--type", "wordpiece", "--vocab-size", "300", "--name", "wp")
