@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"log/slog"
 	"maps"
 	"math"
@@ -57,6 +58,9 @@ type Config struct {
 	Index bool
 	Meter *progress.Meter
 	Log   *slog.Logger
+
+	// signals says that whole documents are read.
+	signals bool
 }
 
 // Report is what a rule found.
@@ -171,10 +175,30 @@ func (c *Config) inputs() (digests map[string]string, documents int64, err error
 }
 
 // eachDocument calls visit with every document of every source, from Jobs
-// goroutines: with its id, URL, text and words, the rest is not read. newVisit is
+// goroutines: with its id, URL, text and words; the rest is read for signals only. newVisit is
 // called once in each of them.
 func (c *Config) eachDocument(ctx context.Context, newVisit func() func(source int, d *ingest.Document) error) error {
 	return c.eachDocumentOf(ctx, func(int) bool { return true }, newVisit)
+}
+
+// read gives the documents of a source, without what is not compared.
+func (c *Config) read(ctx context.Context, source string) iter.Seq2[*ingest.Document, error] {
+	if c.signals {
+		return ingest.Documents(ctx, c.Data, source)
+	}
+	return func(yield func(*ingest.Document, error) bool) {
+		for t, err := range ingest.Texts(ctx, c.Data, source) {
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			d := &ingest.Document{ID: t.ID, URL: t.URL, Text: t.Text}
+			d.Words = t.Words
+			if !yield(d, nil) {
+				return
+			}
+		}
+	}
 }
 
 // eachDocumentOf is eachDocument for the sources that are wanted.
@@ -194,12 +218,10 @@ func (c *Config) eachDocumentOf(ctx context.Context, wanted func(source int) boo
 			if !wanted(i) {
 				continue
 			}
-			for t, err := range ingest.Texts(ctx, c.Data, source) {
+			for d, err := range c.read(ctx, source) {
 				if err != nil {
 					return err
 				}
-				d := &ingest.Document{ID: t.ID, URL: t.URL, Text: t.Text}
-				d.Words = t.Words
 				it := item{d, i, min(int64(len(d.Text))+1<<10, limit)}
 				if err := inFlight.Acquire(ctx, it.weight); err != nil {
 					return err

@@ -25,6 +25,7 @@ const judgeVersion = "judge/1"
 // and one for each line to cut. Each source is by itself; one that has these marks
 // already is left alone.
 func Judge(ctx context.Context, cfg Config, rule *rules.Rule) (*Report, error) {
+	cfg.signals = true
 	if err := cfg.setDefaults(); err != nil {
 		return nil, fmt.Errorf("rule %s: %w", rule.Name, err)
 	}
