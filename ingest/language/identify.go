@@ -35,13 +35,13 @@ const (
 	pieceLetters = 1024
 	// lineLetters is from how many letters a line break ends a paragraph, which a blank
 	// line always does: texts come with their lines broken, too.
-	lineLetters = 200
+	lineLetters = 300
 	// readLetters is how many letters of a piece are looked at, fewLetters how many once
 	// readAll have been looked at: by then the document's language is known, and only
 	// whether the piece is in it is asked.
 	readLetters = 256
-	fewLetters  = 48
-	readAll     = 512
+	fewLetters  = 32
+	readAll     = 384
 	// independence is the part of a letter's evidence that its neighbours have not given:
 	// the chain knows four letters, not the word before.
 	independence = 0.35
@@ -94,7 +94,7 @@ func (d *Identifier) Codes() []string {
 }
 
 // Identify returns the language of a text. Paragraphs end with a blank
-// line, long ones (200 letters) with any line break.
+// line, long ones (300 letters) with any line break.
 func (d *Identifier) Identify(text string) Result {
 	m := d.m
 	d.pieces, d.rows = d.pieces[:0], d.rows[:0]
@@ -150,6 +150,9 @@ func (d *Identifier) letter(p *piece, key uint64) {
 	m := d.m
 	for n := (bits.Len64(key) + SymbolBits - 1) / SymbolBits; n > 0; n-- {
 		k := key & (1<<(n*SymbolBits) - 1)
+		if h := k * maybeHash >> (64 - maybeBits); m.maybe[h>>6]>>(h&63)&1 == 0 {
+			continue
+		}
 		at := int(k * 0x9e37_79b9_7f4a_7c15 >> m.shift)
 		for m.keys[at] != 0 {
 			if m.keys[at] == k {

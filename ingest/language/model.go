@@ -47,6 +47,8 @@ const (
 	MaxLetters  = 1<<SymbolBits - FirstLetter
 	maxGrams    = 1 << 21
 	maxModel    = 32 << 20 // decompressed
+	maybeBits   = 21
+	maybeHash   = 0xd6e8_feb8_6659_fd93
 )
 
 // The letters that stand for all of their script: which of them a text has tells no
@@ -98,6 +100,9 @@ type model struct {
 	slots   []slot          // open addressing, a power of two of them, at most two thirds full
 	shift   int
 	pairs   []pair
+	// maybe has a bit for each key by a hash of it, in little memory: most n-grams that
+	// are looked for are not there.
+	maybe []uint64
 }
 
 // slot tells where the pairs are of the n-gram whose key is at its place.
@@ -155,6 +160,7 @@ func (m *model) read(r *reader) error {
 	grams := r.count(min(maxGrams, len(r.b)/2))
 	size := 1 << bits.Len(uint(grams+grams/2))
 	m.keys, m.slots, m.shift = make([]uint64, size), make([]slot, size), 64-bits.Len(uint(size-1))
+	m.maybe = make([]uint64, 1<<maybeBits/64)
 	var key uint64
 	for range grams {
 		step := r.varint()
@@ -165,6 +171,7 @@ func (m *model) read(r *reader) error {
 			return errModel
 		}
 		at := m.place(key)
+		m.maybe[key*maybeHash>>(64-maybeBits)>>6] |= 1 << (key * maybeHash >> (64 - maybeBits) & 63)
 		m.keys[at], m.slots[at] = key, slot{from: uint32(len(m.pairs)), n: uint8(n), size: uint8((bits.Len64(key) + SymbolBits - 1) / SymbolBits)}
 		for i := 0; i < len(list); i += 2 {
 			if int(list[i]) >= classes {
