@@ -456,8 +456,8 @@ func checkTrain(told func(path, format string, args ...any), t *TrainSection, so
 	if err := CheckModel(t.Model); err != nil {
 		bad("train.model", "%v", err)
 	}
-	if _, err := kernel.ParsePrecision(t.Precision); err != nil {
-		bad("train.precision", "%v", err)
+	if t.Precision != "" {
+		oneOf(bad, "train.precision", t.Precision, kernel.Precisions())
 	}
 	if t.Schedule != "" {
 		oneOf(bad, "train.schedule", t.Schedule, trainer.Schedules())

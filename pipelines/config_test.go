@@ -76,6 +76,7 @@ func TestProblemsNameFileLineAndColumn(t *testing.T) {
 		{"kind", "sources: {wiki: {ingest: {kind: wikki, from: [w.xml]}}}\n", `x.yaml:1:33: sources.wiki.ingest.kind: unknown "wikki"; did you mean "wiki"?`},
 		{"task", source + "train: {mix: [{task: wikki}]}\n", `x.yaml:2:22: train.mix.0.task: unknown "wikki"; did you mean "wiki"?`},
 		{"model", source + "train: {model: bert-tinny, mix: [{task: wiki}]}\n", `x.yaml:2:16: train.model: there is no model "bert-tinny"; did you mean bert-tiny?`},
+		{"precision", source + "train: {precision: bf61, mix: [{task: wiki}]}\n", `x.yaml:2:20: train.precision: unknown "bf61"; did you mean "bf16"?`},
 		{"objective", source + "train: {mix: [{task: wiki, objective: brt}]}\n", `x.yaml:2:39: train.mix.0.objective: unknown "brt"; did you mean "bert"?`},
 		{"threshold", source + "dedup: {minhash: {threshold: 1.5}}\n", `x.yaml:2:30: dedup.minhash.threshold: want a number above 0 and at most 1`},
 		{"repeats", source + "dedup: {substring: {bytes: 3}}\n", `x.yaml:2:28: dedup.substring.bytes: want between 8 and 65536`},

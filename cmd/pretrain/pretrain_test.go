@@ -106,6 +106,7 @@ func TestWrongUsage(t *testing.T) {
 		{[]string{"--mix", "wiki:lots"}, 2, "no number"},
 		{[]string{"--mix", "wiki:1", "--model", "bert-tinny"}, 2, "did you mean bert-tiny?"},
 		{[]string{"--mix", "wiki:1", "--objective", "brt"}, 2, "brt"},
+		{[]string{"--mix", "wiki:1", "--precision", "fp8"}, 2, "fp8"},
 		{[]string{"--mix", "wiki:1", "--step", "3"}, 2, "--steps"},
 		{[]string{"batches", "--mix", "wiki:1", "--steps", "5:2"}, 2, "5:2"},
 		{[]string{"batches", "--mix", "wiki:1", "--ranks", "2", "--rank", "2"}, 2, "--rank 2"},
