@@ -12,8 +12,8 @@ type Label struct {
 	// Class is that of classify and pair, Value the number of regress.
 	Class int32
 	Value float64
-	// Tags holds a class for each word, for tag; negative for words that are not
-	// asked for.
+	// Tags holds a class for each token, for tag; negative for tokens that are not
+	// asked for, such as the later ones of a word.
 	Tags []int32
 	// Split is the number of tokens of the first of a pair's two texts, which the
 	// document holds one after the other. 0 means that there is one text.
@@ -34,7 +34,7 @@ var ErrNoLabels = errors.New("the objective needs labels of documents")
 
 // labelledObjective frames each document as one sequence, cut to the sequence
 // length, and asks for its label: the class of the sequence (classify), of two texts
-// (pair), a number (regress), or the class of each word at its first token (tag).
+// (pair), a number (regress), or the classes of tokens (tag).
 // Of a pair the longer text is cut at its end. Documents without a label are left
 // out and counted.
 type labelledObjective struct {
@@ -104,21 +104,13 @@ func (o *labelledObjective) Build(step int64, samples []mixer.Sample) *Batch {
 	return b
 }
 
-// tag asks for the tags of the words that begin among the n tokens of the open
-// sequence.
+// tag asks for the tags of the n tokens of the open sequence.
 func (w *work) tag(n int, tags []int32) {
 	b := w.batch
 	from := b.SeqBounds[len(b.SeqBounds)-1] + 1
-	word := -1
-	for at := from; at < from+int32(n); at++ {
-		if word >= 0 && w.continues[b.Tokens[at]] {
-			continue
-		}
-		if word++; word >= len(tags) {
-			break
-		}
-		if tag := tags[word]; tag >= 0 && tag < b.Classes {
-			b.Predict = append(b.Predict, at)
+	for i, tag := range tags[:min(n, len(tags))] {
+		if tag >= 0 && tag < b.Classes {
+			b.Predict = append(b.Predict, from+int32(i))
 			b.Labels = append(b.Labels, tag)
 		}
 	}

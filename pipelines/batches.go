@@ -59,12 +59,31 @@ type Batches struct {
 	// Tokenizer is the tokenizer of the shards and TokenizerName its name.
 	Tokenizer     *tokenize.Tokenizer
 	TokenizerName string
+	// Labels are those of a labelled objective; nil for others.
+	Labels *Labels
 }
 
 // Close stops the stream and closes the shards.
 func (b *Batches) Close() error {
 	b.Stream.Close()
 	return b.Mixer().Close()
+}
+
+// sources names the sources of all mixes of the configuration.
+func (c BatchConfig) sources() []string {
+	var list []string
+	add := func(m mixer.Mix) {
+		for _, part := range m {
+			if !slices.Contains(list, part.Name) {
+				list = append(list, part.Name)
+			}
+		}
+	}
+	add(c.Mix)
+	for _, s := range c.Stages {
+		add(s.Mix)
+	}
+	return list
 }
 
 // OpenBatches opens the shards of a mix and the stream of batches over them.
@@ -92,6 +111,13 @@ func OpenBatches(ctx context.Context, cfg BatchConfig) (*Batches, error) {
 	options.Seed, options.SeqLen = cfg.Seed, cfg.SeqLen
 	if masking.NeedsFrequencies(cfg.Objective) {
 		options.Frequencies = new(masking.Frequencies) // until the mix is open
+	}
+	var labels *Labels
+	if slices.Contains(masking.LabelledObjectives(), cfg.Objective) && options.Labels == nil {
+		if labels, err = OpenLabels(ctx, cfg.Data, cfg.sources(), cfg.Objective, t); err != nil {
+			return nil, err
+		}
+		options.Labels = labels
 	}
 	objective, err := masking.NewObjective(cfg.Objective, t, options)
 	if err != nil {
@@ -144,5 +170,5 @@ func OpenBatches(ctx context.Context, cfg BatchConfig) (*Batches, error) {
 	if err != nil {
 		return nil, errors.Join(err, m.Close())
 	}
-	return &Batches{Stream: s, Tokenizer: t, TokenizerName: name}, nil
+	return &Batches{Stream: s, Tokenizer: t, TokenizerName: name, Labels: labels}, nil
 }

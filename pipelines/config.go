@@ -81,6 +81,16 @@ type IngestConfig struct {
 	LanguageField string   `yaml:"language_field"`
 	// ReplacePII is as the flag of corpus ingest has it.
 	ReplacePII bool `yaml:"replace_pii" json:",omitempty"`
+	// Labels says that the files hold labelled examples, as corpus label reads them.
+	Labels *LabelsSection `yaml:"labels" json:",omitempty"`
+}
+
+// LabelsSection says what the labels of a source are of and which fields hold them.
+type LabelsSection struct {
+	Task   string `yaml:"task"`
+	Text   string `yaml:"text"`
+	Second string `yaml:"second"`
+	Label  string `yaml:"label"`
 }
 
 // fields returns the map of fields.
@@ -377,6 +387,8 @@ func (d *decoder) check(root *yaml.Node, cfg *Config) {
 		switch {
 		case s.Ingest == nil || len(s.Ingest.From) == 0:
 			bad(path, "missing 'ingest' with the files it comes from")
+		case s.Ingest.Labels != nil:
+			oneOf(bad, path+".ingest.labels.task", s.Ingest.Labels.Task, ingest.LabelTasks())
 		case s.Ingest.Kind != "":
 			oneOf(bad, path+".ingest.kind", s.Ingest.Kind, ingest.Kinds())
 		}
@@ -484,7 +496,7 @@ func checkTrain(told func(path, format string, args ...any), t *TrainSection, so
 			bad(path+".weight", "want a number above 0")
 		}
 		if !strings.Contains(m.Objective, ":") {
-			oneOf(bad, path+".objective", m.Objective, masking.Objectives())
+			oneOf(bad, path+".objective", m.Objective, slices.Concat(masking.Objectives(), masking.LabelledObjectives()))
 		} else if err := masking.CheckObjective(m.Objective); err != nil {
 			bad(path+".objective", "%v", err)
 		}

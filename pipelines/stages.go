@@ -195,6 +195,19 @@ func ingestStage(cfg *Config, opts Options, source SourceConfig) stage {
 		if err != nil {
 			return nil, nil, err
 		}
+		if l := source.Ingest.Labels; l != nil {
+			r, err := ingest.MakeLabelled(ctx, ingest.LabelConfig{
+				Data: cfg.Data, Source: source.Name, Task: l.Task, Inputs: inputs, Text: l.Text, Second: l.Second, Label: l.Label, Log: opts.Log,
+			})
+			if err != nil {
+				return nil, nil, err
+			}
+			summary := []string{fmt.Sprintf("%d labelled examples of %d classes", r.Examples, len(r.Classes))}
+			for _, c := range r.Skips {
+				summary = append(summary, fmt.Sprintf("skipped %d: %s", c.Count, c.Name))
+			}
+			return r, summary, nil
+		}
 		// Ingesting only ever adds to a source. When a file that it was made of is
 		// gone or another one now, the source has to be made anew.
 		replace := false

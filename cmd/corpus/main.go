@@ -30,6 +30,7 @@ vouch for it; a command that was stopped is simply run again.`,
 	root.AddCommand(
 		sampleCommand(env),
 		ingestCommand(env),
+		labelCommand(env),
 		rulesCommand(env),
 		dedupCommand(env),
 		decontaminateCommand(env),
