@@ -20,6 +20,7 @@ import (
 	"github.com/tributary-ml/tributary/ingest/names"
 	"github.com/tributary-ml/tributary/ingest/store"
 	"github.com/tributary-ml/tributary/mixer/counter"
+	"github.com/tributary-ml/tributary/shards"
 )
 
 // AtEnd is what comes when a component has been read as often as it may be.
@@ -69,6 +70,10 @@ type Options struct {
 	// VocabSize is the number of tokens that whoever reads the stream knows; a block
 	// with another token is a *VocabularyError. 0 means that any will do.
 	VocabSize int
+
+	// Shards says how the files of shards are found. Files that may be missing and are
+	// change the stream, as other data would.
+	Shards shards.OpenOptions
 
 	// MemoryBytes bounds the blocks held in memory. 0 means DefaultMemoryBytes.
 	MemoryBytes int64
@@ -251,6 +256,18 @@ func unknownSource(name string, known []string) error {
 
 // Options returns what the mix was opened with, defaults filled in.
 func (m *Mixer) Options() Options { return m.options }
+
+// Missing returns the names of the files that are not there and whose documents are
+// left out, by source.
+func (m *Mixer) Missing() map[string][]string {
+	missing := map[string][]string{}
+	for _, s := range m.sources {
+		if set, ok := s.blocks.(interface{ Missing() []string }); ok && len(set.Missing()) > 0 {
+			missing[s.Name] = set.Missing()
+		}
+	}
+	return missing
+}
 
 // Close closes the shards. The samples that were given stay valid.
 func (m *Mixer) Close() error {

@@ -31,7 +31,7 @@ func Open(ctx context.Context, options Options) (*Mixer, error) {
 		if slices.ContainsFunc(sources, func(s Source) bool { return s.Name == c.Name }) {
 			continue
 		}
-		set, err := shards.Open(ctx, options.Data, c.Name, options.Tokenizer)
+		set, err := shards.OpenWith(ctx, options.Data, c.Name, options.Tokenizer, options.Shards)
 		if errors.Is(err, shards.ErrNoShards) {
 			err = missing(options, c.Name, err)
 		}

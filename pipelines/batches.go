@@ -4,10 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 
+	"github.com/tributary-ml/tributary/ingest/remote"
 	"github.com/tributary-ml/tributary/masking"
 	"github.com/tributary-ml/tributary/mixer"
+	"github.com/tributary-ml/tributary/shards"
+	"github.com/tributary-ml/tributary/shards/mirror"
 	"github.com/tributary-ml/tributary/tokenize"
 )
 
@@ -48,7 +52,15 @@ type BatchConfig struct {
 	// is read.
 	HeldoutFraction float64
 	Split           mixer.Split
-	Jobs            int
+	// AllowMissing has the documents of missing shards left out, with a warning.
+	AllowMissing bool
+	// Cache is the directory in which a data root that lies far away is kept and
+	// CacheBytes the budget of its shards (see mirror.Options).
+	Cache      string
+	CacheBytes int64
+	Log        *slog.Logger
+	mirror     *mirror.Mirror
+	Jobs       int
 	// Ahead is how many batches are built before they are asked for.
 	Ahead int
 }
@@ -61,12 +73,39 @@ type Batches struct {
 	TokenizerName string
 	// Labels are those of a labelled objective; nil for others.
 	Labels *Labels
+	// Data is the data root on this machine.
+	Data string
+}
+
+// OpenSet opens the shards of a source of the stream.
+func (b *Batches) OpenSet(ctx context.Context, source string) (*shards.Set, error) {
+	return shards.OpenWith(ctx, b.Data, source, b.TokenizerName, b.Mixer().Options().Shards)
 }
 
 // Close stops the stream and closes the shards.
 func (b *Batches) Close() error {
 	b.Stream.Close()
 	return b.Mixer().Close()
+}
+
+// localise gives a data root that lies far away a directory here. Streams that are
+// opened with the configuration then share it.
+func (c *BatchConfig) localise(ctx context.Context) error {
+	if !remote.IsRemote(c.Data) {
+		if local, ok := remote.Path(c.Data); ok {
+			c.Data = local
+		}
+		return nil
+	}
+	m, err := mirror.Open(c.Data, mirror.Options{Dir: c.Cache, Budget: c.CacheBytes, Log: c.Log})
+	if err != nil {
+		return err
+	}
+	if c.Tokenizer, err = m.Prepare(ctx, c.Tokenizer, c.sources()); err != nil {
+		return err
+	}
+	c.Data, c.mirror = m.Dir(), m
+	return nil
 }
 
 // sources names the sources of all mixes of the configuration.
@@ -88,6 +127,9 @@ func (c BatchConfig) sources() []string {
 
 // OpenBatches opens the shards of a mix and the stream of batches over them.
 func OpenBatches(ctx context.Context, cfg BatchConfig) (*Batches, error) {
+	if err := cfg.localise(ctx); err != nil {
+		return nil, err
+	}
 	name := cfg.Tokenizer
 	if name == "" {
 		have, err := Tokenizers(cfg.Data)
@@ -127,6 +169,10 @@ func OpenBatches(ctx context.Context, cfg BatchConfig) (*Batches, error) {
 		Data: cfg.Data, Tokenizer: name, Mix: cfg.Mix, Weighting: cfg.Weighting, AtEnd: cfg.AtEnd, Stages: slices.Clone(cfg.Stages),
 		Seed: cfg.Seed, SeqLen: objective.SeqLen(), BatchSize: cfg.BatchSize, BatchTokens: cfg.BatchTokens,
 		Layout: objective.Layout(), Cut: cfg.Cut, Split: cfg.Split, HeldoutFraction: cfg.HeldoutFraction, VocabSize: t.VocabSize(), Jobs: cfg.Jobs,
+		Shards: shards.OpenOptions{AllowMissing: cfg.AllowMissing},
+	}
+	if cfg.mirror != nil {
+		read.Shards.Fetcher = cfg.mirror
 	}
 	if read.Layout == mixer.Whole {
 		read.Cut = mixer.NoCut()
@@ -152,6 +198,11 @@ func OpenBatches(ctx context.Context, cfg BatchConfig) (*Batches, error) {
 	if err != nil {
 		return nil, err
 	}
+	if log := cfg.Log; log != nil {
+		for source, files := range m.Missing() {
+			log.Warn("the documents of missing shards are left out", "source", source, "shards", files)
+		}
+	}
 	if options.Frequencies != nil {
 		if options.Frequencies, err = m.Frequencies(ctx, t.VocabSize()); err != nil {
 			return nil, errors.Join(err, m.Close())
@@ -170,5 +221,5 @@ func OpenBatches(ctx context.Context, cfg BatchConfig) (*Batches, error) {
 	if err != nil {
 		return nil, errors.Join(err, m.Close())
 	}
-	return &Batches{Stream: s, Tokenizer: t, TokenizerName: name, Labels: labels}, nil
+	return &Batches{Stream: s, Tokenizer: t, TokenizerName: name, Labels: labels, Data: cfg.Data}, nil
 }

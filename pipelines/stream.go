@@ -29,6 +29,11 @@ type StreamSection struct {
 	Tokens int64 `yaml:"batch_tokens"`
 	// Cut says which marked spans are cut from texts, as mixer.ParseCut reads it.
 	Cut string `yaml:"cut"`
+	// AllowMissing has the documents of missing shards left out; Cache and CacheSize
+	// are where and how much of a far data root is kept here.
+	AllowMissing bool   `yaml:"allow_missing"`
+	Cache        string `yaml:"cache"`
+	CacheSize    Size   `yaml:"cache_size"`
 	// Packing and the others are options of the objective (masking.Options).
 	Packing    string `yaml:"packing"`
 	Isolate    bool   `yaml:"isolate"`
@@ -119,6 +124,7 @@ func (s StreamSection) Apply(cfg *BatchConfig) error {
 	if p := masking.Packing(s.Packing); p != "" && !slices.Contains(masking.Packings(), p) {
 		return fmt.Errorf("there is no packing %q; there are %v", s.Packing, masking.Packings())
 	}
+	cfg.AllowMissing, cfg.Cache, cfg.CacheBytes = s.AllowMissing, s.Cache, int64(s.CacheSize)
 	cfg.Options.Packing, cfg.Options.Isolate = masking.Packing(s.Packing), s.Isolate
 	cfg.Options.WholeWords, cfg.Options.NoFallback = s.WholeWords, s.NoFallback
 	cfg.Options.Bernoulli, cfg.Options.Compat = s.Bernoulli, s.Compat

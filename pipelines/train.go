@@ -115,6 +115,9 @@ func Train(ctx context.Context, cfg TrainConfig) (*TrainReport, error) {
 	if err := cfg.Stream.Apply(&stream); err != nil {
 		return nil, err
 	}
+	if err := stream.localise(ctx); err != nil {
+		return nil, err
+	}
 	cfg.longest = stream.longest()
 	batches, train, closeAll, err := cfg.openTraining(ctx, stream)
 	if err != nil {
@@ -250,7 +253,7 @@ func (c *TrainConfig) trainer(batches *Batches, shape model.Config) (trainer.Con
 		Sequences: c.Batch, Length: options.SeqLen,
 	}
 	for _, component := range options.Mix {
-		digest, err := sourceDigest(c.Data, component.Name, batches.TokenizerName)
+		digest, err := sourceDigest(batches.Data, component.Name, batches.TokenizerName)
 		if err != nil {
 			return run, err
 		}

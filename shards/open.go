@@ -36,10 +36,50 @@ type Set struct {
 	// those of the others, for the documents that have some.
 	cutRules map[string]bool
 	cuts     map[[16]byte][]Cut
+	// missing are the files that are not there, by their index.
+	missing []int
+	fetcher Fetcher
 
 	mu    sync.Mutex
 	files map[int]*shardFile
 	clock int64
+}
+
+// Fetcher brings shard files to where a Set reads them.
+type Fetcher interface {
+	// Fetch sees to it that a file of a directory is there, and brings it anew when
+	// again is true, because the one that is there is not the one that is wanted. It
+	// stays until release is called. idle is called when room is wanted: the file's
+	// reader may release it, if it is not reading.
+	Fetch(ctx context.Context, dir string, want store.File, again bool, idle func()) (release func(), err error)
+	// Exists reports whether a file of a directory can be fetched.
+	Exists(ctx context.Context, dir string, want store.File) (bool, error)
+}
+
+// OpenOptions say how a Set finds its files.
+type OpenOptions struct {
+	// Fetcher brings files that are not there; nil means that all must be.
+	Fetcher Fetcher
+	// AllowMissing has the documents of missing files left out; without it a missing
+	// file is a *MissingError.
+	AllowMissing bool
+}
+
+// MissingError says that a file of shards is not there.
+type MissingError struct{ Source, Path string }
+
+func (e *MissingError) Error() string {
+	return fmt.Sprintf("the shard %s of %s is missing: bring it back, build it again with 'corpus shard %s', or do without its documents with --allow-missing", e.Path, e.Source, e.Source)
+}
+
+// Missing returns the names of the files that are not there, whose documents are left
+// out.
+func (s *Set) Missing() []string {
+	var names []string
+	for _, i := range s.missing {
+		names = append(names, s.manifest.Files[i].Path)
+	}
+	return names
 }
 
 // shardFile is one verified, open file. refs counts the reads under way.
@@ -51,6 +91,7 @@ type shardFile struct {
 	pq       *parquet.File
 	cols     columns
 	modified time.Time
+	release  func() // nil or what lets the fetcher have the file back
 }
 
 // columns holds the indices of the leaf columns that ReadBlock reads.
@@ -82,6 +123,13 @@ type Block struct {
 	text []byte
 }
 
+// reset makes a block of no documents.
+func (b *Block) reset() {
+	b.IDs, b.Tokens, b.SentenceEnds, b.Keep = b.IDs[:0], b.Tokens[:0], b.SentenceEnds[:0], b.Keep[:0]
+	b.DocBounds, b.SentenceBounds = append(b.DocBounds[:0], 0), append(b.SentenceBounds[:0], 0)
+	clear(b.Gaps)
+}
+
 // Rows returns the number of documents.
 func (b *Block) Rows() int { return len(b.IDs) }
 
@@ -89,6 +137,11 @@ func (b *Block) Rows() int { return len(b.IDs) }
 // current marks. The files are read, and compared with their checksums, when
 // blocks of them are asked for. The error is ErrNoShards when there are none.
 func Open(ctx context.Context, dataDir, source, tokenizer string) (*Set, error) {
+	return OpenWith(ctx, dataDir, source, tokenizer, OpenOptions{})
+}
+
+// OpenWith is Open with options.
+func OpenWith(ctx context.Context, dataDir, source, tokenizer string, o OpenOptions) (*Set, error) {
 	m, err := ReadManifest(dataDir, source, tokenizer)
 	if err != nil {
 		return nil, err
@@ -96,6 +149,12 @@ func Open(ctx context.Context, dataDir, source, tokenizer string) (*Set, error) 
 	s, err := newSet(dataDir, m)
 	if err != nil {
 		return nil, err
+	}
+	s.fetcher = o.Fetcher
+	if s.fetcher == nil || o.AllowMissing {
+		if err := s.findMissing(ctx, o.AllowMissing); err != nil {
+			return nil, err
+		}
 	}
 	if s.marksKey, err = dedup.MarksKey(dataDir, source); err != nil {
 		return nil, err
@@ -131,6 +190,29 @@ func Open(ctx context.Context, dataDir, source, tokenizer string) (*Set, error) 
 	return s, nil
 }
 
+// findMissing looks for files that are not there.
+func (s *Set) findMissing(ctx context.Context, allow bool) error {
+	for i, f := range s.manifest.Files {
+		path := filepath.Join(s.dir, filepath.FromSlash(f.Path))
+		there := true
+		var err error
+		if s.fetcher != nil {
+			there, err = s.fetcher.Exists(ctx, s.dir, f)
+		} else if _, err = os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+			there, err = false, nil
+		}
+		switch {
+		case err != nil:
+			return fmt.Errorf("looking for the shards of %s: %w", s.manifest.Source, err)
+		case !there && allow:
+			s.missing = append(s.missing, i)
+		case !there:
+			return &MissingError{Source: s.manifest.Source, Path: path}
+		}
+	}
+	return nil
+}
+
 // newSet returns the set that m describes, without marks.
 func newSet(dataDir string, m *Manifest) (*Set, error) {
 	if err := checkNames(m.Source, m.Tokenizer); err != nil {
@@ -164,7 +246,12 @@ func (s *Set) Manifest() *Manifest { return s.manifest }
 func (s *Set) Marked() int { return len(s.marked) }
 
 // Digest is the hash of everything ReadBlock gives: rows and marks.
-func (s *Set) Digest() string { return store.Key(s.manifest.Digest(), s.marksKey) }
+func (s *Set) Digest() string {
+	if len(s.missing) > 0 {
+		return store.Key(s.manifest.Digest(), s.marksKey, s.missing)
+	}
+	return store.Key(s.manifest.Digest(), s.marksKey)
+}
 
 // ReadBlock reads block i into b, without the tokens that marks of any rule cover. A
 // file whose bytes are not those its manifest vouches for gives a
@@ -182,7 +269,11 @@ func (s *Set) ReadBlockCut(ctx context.Context, i int, b *Block, wanted func(rul
 		return err
 	}
 	info := s.manifest.Blocks[i]
-	f, err := s.acquire(info.File)
+	if slices.Contains(s.missing, info.File) {
+		b.reset()
+		return nil
+	}
+	f, err := s.acquire(ctx, info.File)
 	if err != nil {
 		return err
 	}
@@ -215,7 +306,7 @@ func (s *Set) ReadBlockCut(ctx context.Context, i int, b *Block, wanted func(rul
 }
 
 // acquire returns file i, verified and open.
-func (s *Set) acquire(i int) (*shardFile, error) {
+func (s *Set) acquire(ctx context.Context, i int) (*shardFile, error) {
 	s.mu.Lock()
 	f := s.files[i]
 	if f == nil {
@@ -226,7 +317,15 @@ func (s *Set) acquire(i int) (*shardFile, error) {
 	s.clock++
 	f.used = s.clock
 	s.mu.Unlock()
-	if err := f.open(s.dir, s.manifest.Files[i]); err != nil {
+	idle := func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if x := s.files[i]; x != nil && x.refs == 0 {
+			x.close()
+			delete(s.files, i)
+		}
+	}
+	if err := f.open(ctx, s.manifest.Source, s.dir, s.manifest.Files[i], s.fetcher, idle); err != nil {
 		s.release(f)
 		return nil, err
 	}
@@ -270,13 +369,35 @@ func (f *shardFile) close() {
 		_ = f.f.Close() // it was only read
 		f.f, f.pq = nil, nil
 	}
+	if f.release != nil {
+		f.release()
+		f.release = nil
+	}
 }
 
 // open verifies and opens the file, or finds that it still is the one that was
 // verified. Other callers wait meanwhile.
-func (f *shardFile) open(dir string, want store.File) error {
+func (f *shardFile) open(ctx context.Context, source, dir string, want store.File, fetcher Fetcher, idle func()) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if fetcher != nil && f.pq != nil {
+		return nil // the fetcher keeps it, and an open file cannot be replaced under its reader
+	}
+	if fetcher != nil {
+		release, err := fetcher.Fetch(ctx, dir, want, false, idle)
+		if err == nil && store.VerifyFile(dir, want) != nil {
+			// What an earlier run left, or another one's half, is brought anew.
+			release()
+			release, err = fetcher.Fetch(ctx, dir, want, true, idle)
+		}
+		if errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("%w (%w)", &MissingError{Source: source, Path: want.Path}, err)
+		}
+		if err != nil {
+			return err
+		}
+		f.release = release
+	}
 	path := filepath.Join(dir, filepath.FromSlash(want.Path))
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {

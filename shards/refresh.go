@@ -93,7 +93,7 @@ func (s *Set) readRows(ctx context.Context, i int, wanted func(rule string) bool
 		return nil, err
 	}
 	info := s.manifest.Blocks[i]
-	f, err := s.acquire(info.File)
+	f, err := s.acquire(ctx, info.File)
 	if err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 
 	"github.com/parquet-go/parquet-go"
 
@@ -19,7 +20,14 @@ func (s *Set) Values() (map[string]any, error) {
 	if s.Blocks() == 0 {
 		return columns, nil
 	}
-	f, err := s.acquire(0)
+	first := 0
+	if len(s.missing) == len(s.manifest.Files) {
+		return columns, nil
+	}
+	for slices.Contains(s.missing, first) {
+		first++
+	}
+	f, err := s.acquire(context.Background(), first)
 	if err != nil {
 		return nil, err
 	}
@@ -52,7 +60,10 @@ func (s *Set) ReadValues(ctx context.Context, i int, names []string) ([][]any, e
 		return nil, err
 	}
 	info := s.manifest.Blocks[i]
-	f, err := s.acquire(info.File)
+	if slices.Contains(s.missing, info.File) {
+		return make([][]any, len(names)), nil
+	}
+	f, err := s.acquire(ctx, info.File)
 	if err != nil {
 		return nil, err
 	}

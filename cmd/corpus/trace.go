@@ -59,7 +59,7 @@ documents it is made of, each with the file, record and byte it was read from.`,
 				return cli.Usage(cmd, "--sequence %d: step %d has the sequences 0 to %d", sequence, step, batch.Sequences()-1)
 			}
 			o := batch.Origins[sequence]
-			set, err := shards.Open(cmd.Context(), env.Data, o.Source, b.TokenizerName)
+			set, err := b.OpenSet(cmd.Context(), o.Source)
 			if err != nil {
 				return err
 			}

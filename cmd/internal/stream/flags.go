@@ -20,6 +20,7 @@ type Flags struct {
 	// Batches holds what the flags set, of which Config makes the whole.
 	Batches pipelines.BatchConfig
 	Section pipelines.StreamSection
+	cache   cli.Size
 }
 
 // Add adds the flags to a command.
@@ -44,6 +45,9 @@ func (s *Flags) Add(cmd *cobra.Command) {
 	f.BoolVar(&s.Section.Bernoulli, "bernoulli", false, "hide each token with a chance, not an exact number of them")
 	f.BoolVar(&s.Section.Compat, "compat", false, "grid: targets at their own positions, as in the original")
 	f.StringVar(&s.Section.Cut, "cut", "", "the marked spans that are cut from texts: all, none, or names of rules with commas (default all)")
+	f.BoolVar(&s.Section.AllowMissing, "allow-missing", false, "leave out the documents of shards that are missing, in place of stopping")
+	f.StringVar(&s.Section.Cache, "cache", "", "directory that keeps shards of a far data root (default: below the user's cache directory)")
+	f.Var(&s.cache, "cache-size", "how much of a far data root is kept (default 64GiB)")
 	f.Float64Var(&s.Batches.HeldoutFraction, "heldout", pipelines.DefaultHeldoutFraction, "share of the documents that is never trained on")
 }
 
@@ -69,6 +73,7 @@ func (s *Flags) Config(cmd *cobra.Command, env *cli.Env) (pipelines.BatchConfig,
 		return cfg, cli.Usage(cmd, "--heldout %g: want a share from 0 up to 1", cfg.HeldoutFraction)
 	}
 	cfg.Mix, cfg.Data, cfg.Jobs = mix, env.Data, env.Jobs
+	s.Section.CacheSize, cfg.Log = pipelines.Size(s.cache), env.Log()
 	if err := s.Section.Apply(&cfg); err != nil {
 		return cfg, cli.Usage(cmd, "%v", err)
 	}
