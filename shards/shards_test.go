@@ -264,7 +264,8 @@ func TestAMissingOrChangedFileIsNamed(t *testing.T) {
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
-	if err := open(t, dir, "books").ReadBlock(context.Background(), 0, &b); !errors.As(err, &damaged) {
+	var missing *MissingError
+	if _, err := Open(context.Background(), dir, "books", "words"); !errors.As(err, &missing) || missing.Path != path {
 		t.Errorf("a missing file: %v", err)
 	}
 }
