@@ -13,8 +13,9 @@ import (
 // Encoder encodes texts with the scratch memory of one goroutine. It must not be
 // used by two at once.
 type Encoder struct {
-	t     *Tokenizer
-	allow bool
+	t          *Tokenizer
+	allow      bool
+	truncation *Truncation // of EncodeFramed
 
 	// What is being encoded. ids receives the tokens; with offsets, enc.Spans and
 	// enc.Words too.

@@ -245,7 +245,7 @@ func readPostProcessor(raw json.RawMessage, depth int) (postProcessor, error) {
 
 // EncodeFramed replaces the contents of enc by the tokens of one text, or of two
 // when pair is not nil, with the control tokens that the tokenizer puts around
-// them. Spans of the second text count from its own beginning.
+// them, cut as Truncate asked. Spans of the second text count from its own beginning.
 func (e *Encoder) EncodeFramed(enc *Encoding, text string, pair *string) error {
 	var each [2]Encoding
 	if err := e.EncodeOffsets(&each[0], text); err != nil {
@@ -259,6 +259,11 @@ func (e *Encoder) EncodeFramed(enc *Encoding, text string, pair *string) error {
 	frame := bare(pair != nil)
 	if e.t.post != nil {
 		frame = e.t.post.frame(pair != nil)
+	}
+	if e.truncation != nil {
+		if err := e.truncation.cut(&each, frame, pair != nil); err != nil {
+			return err
+		}
 	}
 	*enc = Encoding{enc.IDs[:0], enc.Spans[:0], enc.Words[:0], enc.Types[:0], enc.Special[:0]}
 	for _, f := range frame {
