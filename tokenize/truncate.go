@@ -24,7 +24,7 @@ type Truncation struct {
 	Stride    int    `json:"stride"`
 }
 
-// ErrTruncation: the text that should be cut has no tokens to lose.
+// ErrTruncation says that the text that should be cut has too few tokens to lose.
 var ErrTruncation = errors.New("the text to be truncated is too short")
 
 func (c Truncation) check() error {
@@ -90,13 +90,8 @@ func (c *Truncation) cut(each *[2]Encoding, frame []framed, pair bool) error {
 			first = room
 			break
 		}
-		short, long := min(first, second), max(first, second)
-		swapped := first > second
-		if short > room {
-			long = short
-		} else {
-			long = max(short, room-short)
-		}
+		short, swapped := min(first, second), first > second
+		long := max(short, room-short)
 		if short+long > room {
 			short = room / 2
 			long = short + room%2
