@@ -8,8 +8,8 @@ func (m *Model) FLOP(b *masking.Batch) float64 { return m.config.FLOP(b) }
 // FLOP returns how many floating-point operations the products of a step on the
 // batch take, forward and backward: two a weight for each position forward and four
 // backward (Kaplan et al. 2020, section 2.1), attention's scores of the pairs that
-// see each other, and the vocabulary at the predicted positions only. What a padded
-// implementation would compute beyond that does not count.
+// see each other, and the vocabulary and most of the last layer at the positions that are
+// read only. What a padded implementation would compute beyond that does not count.
 func (c Config) FLOP(b *masking.Batch) float64 {
 	h, f, layers := float64(c.HiddenSize), float64(c.IntermediateSize), float64(c.NumHiddenLayers)
 	tokens, predicted := float64(len(b.Tokens)), float64(len(b.Predict))
@@ -23,6 +23,14 @@ func (c Config) FLOP(b *masking.Batch) float64 {
 		}
 	}
 	forward := layers * (tokens*2*(4*h*h+2*h*f) + 4*pairs*h)
+	// The last layer is computed only where something is read: see trunk.
+	kept := predicted
+	if !c.Causal() {
+		kept = min(tokens, predicted+float64(b.Sequences()))
+		forward -= (1 - kept/max(1, tokens)) * (tokens*2*(2*h*h+2*h*f) + 4*pairs*h)
+	} else if 4*kept <= 3*tokens {
+		forward -= (tokens - kept) * 4 * h * f
+	}
 	forward += predicted * 2 * h * float64(c.VocabSize)
 	if !c.Causal() {
 		forward += predicted * 2 * h * h
