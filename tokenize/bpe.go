@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/bits"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -170,7 +171,8 @@ func (m *bpe) prepare() error {
 			}
 		}
 	}
-	if m.whole {
+	// A character that vanishes, for want of an unknown token, moves what follows.
+	if m.whole || m.noAffix() && (m.unk >= 0 || m.byteFallback && !slices.Contains(m.bytes[:], -1)) {
 		m.pieces = newPieceTable(m)
 	}
 	_, marked := m.vocab.id("▁")
@@ -224,6 +226,8 @@ type bpeWord struct {
 	queues     mergeQueues
 	// dead are the places that pieceTable has found to be no border.
 	dead []uint64
+	// pair is where it merges two pieces.
+	pair *bpeWord
 	// work counts what was done: symbols, and pairs that passed through the queues.
 	work int64
 }
@@ -307,23 +311,35 @@ func (m *bpe) spell(w *bpeWord, word []byte) {
 			end += int32(n)
 			w.ids, w.ends = append(w.ids, id), append(w.ends, end)
 			unknown = false
-		case m.byteFallback && m.allBytes(word[i:i+n]):
-			for k := range n {
-				end++
-				w.ids, w.ends = append(w.ids, m.bytes[word[i+k]]), append(w.ends, end)
-			}
-			unknown = false
-		case m.unk < 0:
-		case unknown && m.fuseUnk:
-			end += int32(n)
-			w.ends[len(w.ends)-1] = end
 		default:
-			end += int32(n)
-			w.ids, w.ends = append(w.ids, m.unk), append(w.ends, end)
-			unknown = true
+			before := len(w.ids)
+			unknown = m.spellUnknown(w, word[i:i+n], end, unknown)
+			if len(w.ids) > before || unknown {
+				end += int32(n)
+			}
 		}
 		i += n
 	}
+}
+
+// spellUnknown appends what stands for a character at byte at that is no piece:
+// its bytes, or the unknown token, which may take it into one that ends the word
+// so far. It returns whether the word ends in one now.
+func (m *bpe) spellUnknown(w *bpeWord, char []byte, at int32, unknown bool) bool {
+	switch {
+	case m.byteFallback && m.allBytes(char):
+		for k, b := range char {
+			w.ids, w.ends = append(w.ids, m.bytes[b]), append(w.ends, at+int32(k+1))
+		}
+		return false
+	case m.unk < 0:
+		return unknown
+	case unknown && m.fuseUnk:
+		w.ends[len(w.ends)-1] = at + int32(len(char))
+	default:
+		w.ids, w.ends = append(w.ids, m.unk), append(w.ends, at+int32(len(char)))
+	}
+	return true
 }
 
 func (m *bpe) allBytes(s []byte) bool {
@@ -354,8 +370,12 @@ func (m *bpe) encode(e *Encoder, word []byte) error {
 		if m.cut {
 			end = start + cutBefore(word[start:])
 		}
-		m.spell(w, word[start:end])
-		m.merge(w)
+		if m.pieces != nil {
+			m.pieces.cut(m, w, word[start:end])
+		} else {
+			m.spell(w, word[start:end])
+			m.merge(w)
+		}
 		from := start
 		for i, id := range w.ids {
 			e.piece(id, from, start+int(w.ends[i]))

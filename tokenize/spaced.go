@@ -1,6 +1,7 @@
 package tokenize
 
 import (
+	"bytes"
 	"strings"
 	"sync/atomic"
 	"unicode/utf8"
@@ -353,24 +354,20 @@ func (s *spaced) plainEnd(text string, i int) int {
 // oddEnd returns the end of the word at i: the next space that no character joins.
 func (s *spaced) oddEnd(text string, i int) int {
 	last := -1
-	for j := i; j < len(text); {
+	for j := i; j < len(text); j++ {
 		b := text[j]
 		if b >= utf8.RuneSelf {
 			last = j
-			_, n := utf8.DecodeRuneInString(text[j:])
-			j += n
 			continue
 		}
 		if j > i && s.ascii[b] == runeSpace && (j+1 == len(text) || text[j+1] < utf8.RuneSelf) {
-			if last < 0 {
+			if last != j-1 {
 				return j
 			}
-			c, n := utf8.DecodeRuneInString(text[last:])
-			if last+n < j || !chars.Joins(c) {
+			if c, _ := utf8.DecodeLastRuneInString(text[i:j]); !chars.Joins(c) {
 				return j
 			}
 		}
-		j++
 	}
 	return len(text)
 }
@@ -505,6 +502,18 @@ func (r *spacedRun) oddWord(text string, base int, inside bool) {
 		at := Span{}
 		if r.e.offsets {
 			at = p.span(i, i+n)
+		}
+		if !r.e.offsets && c != ' ' && c != '▁' && !s.cuts && !s.stripLeft && !s.stripRight {
+			// No white space is to be dropped: all up to a space or a mark is taken.
+			n = 1
+			for i+n < len(p.text) && p.text[i+n] != ' ' && !bytes.HasPrefix(p.text[i+n:], []byte(mark)) {
+				n++
+			}
+			r.begin(at)
+			r.w.text = append(r.w.text, p.text[i:i+n]...)
+			r.tail = false
+			i += n
+			continue
 		}
 		white := c != ' ' && table.Of(c)&chars.Space != 0
 		switch {
