@@ -172,11 +172,12 @@ func (m *bpe) prepare() error {
 		}
 	}
 	// A character that vanishes, for want of an unknown token, moves what follows.
-	if m.whole || m.noAffix() && (m.unk >= 0 || m.byteFallback && !slices.Contains(m.bytes[:], -1)) {
+	spells := m.unk >= 0 || m.byteFallback && !slices.Contains(m.bytes[:], -1)
+	if m.whole || m.noAffix() && spells {
 		m.pieces = newPieceTable(m)
 	}
 	_, marked := m.vocab.id("▁")
-	m.cut = m.noAffix() && !m.ignoreMerges && marked && (m.unk >= 0 || m.byteFallback)
+	m.cut = m.noAffix() && !m.ignoreMerges && marked && spells
 	for id, piece := range m.vocab.pieces {
 		for i := 1; m.cut && i < len(piece); i++ {
 			if strings.HasPrefix(piece[i:], "▁") && !strings.HasSuffix(piece[:i], "▁") && m.vocab.present[id] {

@@ -8,13 +8,14 @@ and 2n offsets in characters, 4 bytes each, little endian. Control tokens in the
 are text.
 """
 
+import array
+import itertools
 import os
 import struct
 import sys
 
 os.environ["TOKENIZERS_PARALLELISM"] = "true"
 
-import numpy
 from tokenizers import Tokenizer
 
 BATCH = 2000
@@ -35,11 +36,15 @@ def main():
     batch = []
 
     def flush():
+        numbers = array.array("i")
         for e in t.encode_batch(batch, add_special_tokens=False):
             ids = e.ids
-            out.write(struct.pack("<I", len(ids)))
-            out.write(numpy.array(ids, dtype="<i4").tobytes())
-            out.write(numpy.array(e.offsets, dtype="<i4").tobytes())
+            numbers.append(len(ids))
+            numbers.extend(ids)
+            numbers.extend(itertools.chain.from_iterable(e.offsets))
+        if sys.byteorder == "big":
+            numbers.byteswap()
+        out.write(numbers)
         batch.clear()
 
     for text in texts(sys.argv[2]):

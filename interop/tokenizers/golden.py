@@ -173,6 +173,28 @@ def unigram():
     return t
 
 
+def gaps():
+    """spm_bpe without the unknown token and without some of the bytes and letters: what
+    cannot be written vanishes."""
+    form = json.loads(spm_bpe().to_str())
+    model = form["model"]
+    lost = {"<unk>", "#", "é"} | {f"<0x{b:02X}>" for b in range(256) if b % 3 == 0}
+    model["vocab"] = {p: i for p, i in model["vocab"].items() if p not in lost}
+    model["merges"] = [m for m in model["merges"] if all(p in model["vocab"] for p in m) and "".join(m) in model["vocab"]]
+    model["unk_token"] = None
+    form["added_tokens"] = [a for a in form["added_tokens"] if a["content"] in model["vocab"]]
+    return Tokenizer.from_str(json.dumps(form))
+
+
+def deberta():
+    """The chain of DeBERTa-v2 in transformers 5, with split_by_punct."""
+    t = unigram()
+    n, p = normalizers, pre_tokenizers
+    t.normalizer = n.Sequence([n.Lowercase(), n.Replace(Regex(r"\s{2,}|[\n\r\t]"), " "), n.NFC(), n.Strip(False, True)])
+    t.pre_tokenizer = p.Sequence([p.Punctuation("isolated"), p.Metaspace(prepend_scheme="always")])
+    return t
+
+
 def words(normalizer, pre):
     vocab = {w: i for i, w in enumerate(dict.fromkeys(["[UNK]", *WORDS, *ALPHABET]))}
     t = Tokenizer(models.WordLevel(vocab, unk_token="[UNK]"))
@@ -204,7 +226,9 @@ def main():
         "llama3": bytelevel(split(LLAMA3)),
         "bloom": bytelevel(split(BLOOM)),
         "llama2": spm_bpe(),
+        "llama2-gaps": gaps(),
         "unigram": unigram(),
+        "deberta": deberta(),
         "suffix": suffix(),
         "words-nfd": words(n.Sequence([n.NFD(), n.StripAccents(), n.Lowercase()]), p.Whitespace()),
         "words-nfc": words(n.NFC(), p.Sequence([p.WhitespaceSplit(), p.Digits(individual_digits=True), p.Punctuation("merged_with_previous")])),
@@ -231,7 +255,7 @@ def main():
             if any(a.special and a.content in s for a in t.get_added_tokens_decoder().values()):
                 # The reference's Unigram gives control tokens for text even when
                 # told not to look for them; package tokenize does not.
-                if name == "unigram":
+                if name in ("unigram", "deberta"):
                     continue
             t.encode_special_tokens = True
             e = t.encode(s, "the river")

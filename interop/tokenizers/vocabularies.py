@@ -1,6 +1,9 @@
 """Writes tokenizer.json files for the vocabularies of a directory.
 
 usage: vocabularies.py VOCABULARIES DIR
+
+Families whose own vocabulary is not there (OPT, BLOOM, DeBERTa) are made of their
+chain with the vocabulary of GPT-2 or ALBERT.
 """
 
 import gzip
@@ -8,7 +11,9 @@ import json
 import os
 import shutil
 import sys
+import tempfile
 
+import sentencepiece.sentencepiece_model_pb2 as sentencepiece_model
 import transformers
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
@@ -66,3 +71,36 @@ for name, file, kind in (
 ):
     t = getattr(transformers, kind).from_pretrained(path(name))
     t.backend_tokenizer.save(os.path.join(TARGET, name + ".json"))
+
+for name, kind, files, settings in (
+    ("gpt2-deberta", "DebertaTokenizer", {"gpt2/vocab.json": "vocab.json", "gpt2/merges.txt": "merges.txt"}, {}),
+    ("gpt2-opt", "GPT2Tokenizer", {"gpt2/vocab.json": "vocab.json", "gpt2/merges.txt": "merges.txt"}, {"add_bos_token": True, "bos_token": "</s>"}),
+    ("albert-deberta-v2", "DebertaV2Tokenizer", {"albert/spiece.model": "spm.model"}, {}),
+    ("albert-deberta-v2-punctuation", "DebertaV2Tokenizer", {"albert/spiece.model": "spm.model"}, {"split_by_punct": True, "do_lower_case": True}),
+    ("japanese-t5", "T5Tokenizer", {"sentencepiece-test/test_ja_model.model": "spiece.model"}, {}),
+    ("small-llama", "LlamaTokenizer", {"sentencepiece-test/test_sentencepiece_bpe.model": "tokenizer.model"}, {}),
+):
+    with tempfile.TemporaryDirectory() as d:
+        for source, target in files.items():
+            shutil.copyfile(path(source), os.path.join(d, target))
+        t = getattr(transformers, kind).from_pretrained(d, **settings)
+    t.backend_tokenizer.save(os.path.join(TARGET, name + ".json"))
+
+
+def deberta_v3():
+    """The chain that transformers made of DeBERTa-v2 and -v3 models before its version 5."""
+    model = sentencepiece_model.ModelProto()
+    with open(path("albert", "spiece.model"), "rb") as f:
+        model.ParseFromString(f.read())
+    t = Tokenizer(models.Unigram([(p.piece, p.score) for p in model.pieces], model.trainer_spec.unk_id, False))
+    forms = normalizers.Precompiled(model.normalizer_spec.precompiled_charsmap)
+    t.normalizer = normalizers.Sequence([normalizers.Strip(), forms, normalizers.Replace(Regex(" {2,}"), " ")])
+    t.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Metaspace(prepend_scheme="always")])
+    t.post_processor = processors.TemplateProcessing(
+        "[CLS]:0 $A:0 [SEP]:0", "[CLS]:0 $A:0 [SEP]:0 $B:1 [SEP]:1", [("[CLS]", 2), ("[SEP]", 3)])
+    t.decoder = decoders.Metaspace()
+    t.add_special_tokens(["[CLS]", "[SEP]", "[MASK]", "<pad>", "<unk>"])
+    t.save(os.path.join(TARGET, "albert-deberta-v3.json"))
+
+
+deberta_v3()
