@@ -47,7 +47,7 @@ func UL2Denoisers() []Denoiser {
 const t5Span = 3
 
 // ErrNoSentinels means that a vocabulary has no <extra_id_0>, <extra_id_1>, ...
-var ErrNoSentinels = errors.New("the vocabulary has no sentinels <extra_id_0>, <extra_id_1> and so on")
+var ErrNoSentinels = errors.New("the vocabulary lacks sentinels <extra_id_0>, <extra_id_1> and so on (a tokenizer is trained with them by 'corpus tokenizer train --sentinels 100')")
 
 func newT5(m masker, v Vocabulary) (Objective, error) {
 	return newDenoise(m, v, []Denoiser{{Share: m.options.Share, Span: t5Span, Weight: 1}})

@@ -172,6 +172,8 @@ type TokenizerSection struct {
 	// much text. Without them every document of every source counts once.
 	Mix    string `yaml:"mix"`
 	Sample Size   `yaml:"sample"`
+	// Sentinels are those of t5 and ul2 (TokenizerConfig.Sentinels).
+	Sentinels int `yaml:"sentinels"`
 }
 
 // ShardsSection says how shards are cut.

@@ -8,71 +8,91 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"os"
+	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/tributary-ml/tributary/ingest/columnar"
 	"github.com/tributary-ml/tributary/masking"
 )
 
-// BatchFields are the columns of served batches, one row a sequence: its number
-// in the stream, source, tokens and segments, the positions in it at which is
-// predicted, and what.
-func BatchFields() []columnar.Field {
-	return []columnar.Field{
-		{Name: "index", Kind: columnar.Integer}, {Name: "source", Kind: columnar.String}, {Name: "tokens", Kind: columnar.List},
-		{Name: "segments", Kind: columnar.List}, {Name: "predict", Kind: columnar.List}, {Name: "labels", Kind: columnar.List},
-	}
-}
-
-// batchColumns lays a batch out as BatchFields says.
-func batchColumns(b *masking.Batch) []any {
-	var index []int64
-	var source []string
-	var tokens, segments, predict, labels columnar.Lists
-	for _, l := range []*columnar.Lists{&tokens, &segments, &predict, &labels} {
-		l.Reset()
-	}
-	at := 0
-	var wide, where []int32
-	for i := range b.Sequences() {
-		from, to := b.SeqBounds[i], b.SeqBounds[i+1]
-		index, source = append(index, b.Origins[i].Index), append(source, b.Origins[i].Source)
-		tokens.Add(b.Tokens[from:to])
-		wide = wide[:0]
-		for _, s := range b.Segments[from:to] {
-			wide = append(wide, int32(s))
-		}
-		segments.Add(wide)
-		first := at
-		where = where[:0]
-		for ; at < len(b.Predict) && b.Predict[at] < to; at++ {
-			where = append(where, b.Predict[at]-from)
-		}
-		predict.Add(where)
-		labels.Add(b.Labels[first:at])
-	}
-	return []any{index, source, tokens, segments, predict, labels}
-}
+// maxServedSteps bounds what one request asks for, so that a slip of the pen does not
+// keep a server busy for ever.
+const maxServedSteps = 1 << 40
 
 // serveSteps answers "FROM TO RANK RANKS": the rank's part of the steps [FROM,
 // TO), one record batch a step.
-func (b *Batches) serveSteps(ctx context.Context, request string, send func(columns ...any) error) error {
+func (b *Batches) serveSteps(ctx context.Context, s served, request string, send func(columns ...any) error) error {
 	var from, to int64
 	var rank, ranks int
-	if n, err := fmt.Sscanf(request, "%d %d %d %d", &from, &to, &rank, &ranks); n != 4 || err != nil || from < 0 || to < from {
-		return fmt.Errorf("%q is no request: want FROM TO RANK RANKS", request)
+	request = strings.TrimSpace(request)
+	n, err := fmt.Sscanf(request, "%d %d %d %d", &from, &to, &rank, &ranks)
+	if n != 4 || err != nil || len(strings.Fields(request)) != 4 || from < 0 || to < from || to-from > maxServedSteps || ranks < 1 || rank < 0 || rank >= ranks {
+		return &columnar.TicketError{Reason: fmt.Sprintf("%q is no request: want FROM TO RANK RANKS, with 0 <= FROM <= TO and 0 <= RANK < RANKS", request)}
 	}
-	for step := from; step < to; step++ {
-		batch, err := b.Batch(ctx, step, rank, ranks)
-		if err != nil {
+	// The next steps are built while one is sent.
+	type built struct {
+		*masking.Batch
+		err error
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	ahead := make(chan built, 2)
+	go func() {
+		defer close(ahead)
+		for step := from; step < to; step++ {
+			batch, err := b.Batch(ctx, step, rank, ranks)
+			select {
+			case ahead <- built{batch, err}:
+			case <-ctx.Done():
+				return
+			}
+			if err != nil {
+				return
+			}
+		}
+	}()
+	for batch := range ahead {
+		if batch.err != nil {
+			return batch.err
+		}
+		if err := send(s.lay(batch.Batch)...); err != nil {
 			return err
 		}
-		if err := send(batchColumns(batch)...); err != nil {
-			return err
+		batch.Release()
+	}
+	return ctx.Err()
+}
+
+// ListenSocket listens on a Unix socket. One that nobody listens on any more is
+// replaced.
+func ListenSocket(ctx context.Context, path string) (net.Listener, error) {
+	var config net.ListenConfig
+	l, err := config.Listen(ctx, "unix", path)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		info, statErr := os.Lstat(path)
+		if statErr != nil || info.Mode().Type() != os.ModeSocket {
+			return nil, fmt.Errorf("listening on %s: there is a file of this name that is no socket", path)
+		}
+		var dialer net.Dialer
+		conn, dialErr := dialer.DialContext(ctx, "unix", path)
+		if dialErr == nil {
+			_ = conn.Close()
+			return nil, fmt.Errorf("listening on %s: another process serves there", path)
+		}
+		if errors.Is(dialErr, syscall.ECONNREFUSED) {
+			if err := os.Remove(path); err != nil {
+				return nil, fmt.Errorf("listening on %s: %w", path, err)
+			}
+			l, err = config.Listen(ctx, "unix", path)
 		}
 	}
-	return nil
+	if err != nil {
+		return nil, fmt.Errorf("serving: %w", err)
+	}
+	return l, nil
 }
 
 // ServeFlight serves batches over Arrow Flight until the context is done. Beyond
@@ -81,15 +101,26 @@ func (b *Batches) ServeFlight(ctx context.Context, l net.Listener, token string)
 	if a, ok := l.Addr().(*net.TCPAddr); (!ok || !a.IP.IsLoopback()) && token == "" {
 		return errors.New("serving beyond this machine needs a token")
 	}
-	return columnar.ServeFlight(ctx, l, token, BatchFields(), b.serveSteps)
+	s, err := b.served(ctx)
+	if err != nil {
+		return err
+	}
+	return columnar.ServeFlight(ctx, l, token, s.fields(), s.metadata, func(ctx context.Context, ticket string, send func(columns ...any) error) error {
+		return b.serveSteps(ctx, s, ticket, send)
+	})
 }
 
 // ServeStream serves batches as Arrow streams on a listener of this machine, such
 // as a Unix socket, until the context is done: a connection sends one request
-// line and gets one stream. A stream that a fault cuts short has no end mark.
+// line and gets one stream. What follows the stream's end mark, if anything, is one
+// line that says why the stream is short.
 func (b *Batches) ServeStream(ctx context.Context, l net.Listener, log *slog.Logger) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	s, err := b.served(ctx)
+	if err != nil {
+		return err
+	}
 	stop := context.AfterFunc(ctx, func() { _ = l.Close() })
 	defer stop()
 	var wait sync.WaitGroup
@@ -106,14 +137,14 @@ func (b *Batches) ServeStream(ctx context.Context, l net.Listener, log *slog.Log
 			shut := context.AfterFunc(ctx, func() { _ = conn.Close() })
 			defer shut()
 			defer conn.Close()
-			if err := b.answer(ctx, conn); err != nil && ctx.Err() == nil {
+			if err := b.answer(ctx, s, conn); err != nil && ctx.Err() == nil {
 				log.Warn("a request for batches failed", "error", err)
 			}
 		})
 	}
 }
 
-func (b *Batches) answer(ctx context.Context, conn net.Conn) error {
+func (b *Batches) answer(ctx context.Context, s served, conn net.Conn) error {
 	if err := conn.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
 		return err
 	}
@@ -121,9 +152,11 @@ func (b *Batches) answer(ctx context.Context, conn net.Conn) error {
 	if err != nil {
 		return fmt.Errorf("reading the request: %w", err)
 	}
-	w := columnar.NewWriter(conn, BatchFields(), nil)
-	if err := b.serveSteps(ctx, request, w.Write); err != nil {
-		return err
+	w := columnar.NewWriter(conn, s.fields(), s.metadata)
+	fault := b.serveSteps(ctx, s, request, w.Write)
+	if err := w.Close(); err != nil || fault == nil {
+		return errors.Join(fault, err)
 	}
-	return w.Close()
+	_, _ = fmt.Fprintf(conn, "%s\n", strings.ReplaceAll(fault.Error(), "\n", "; ")) // who has gone cannot be told
+	return fault
 }

@@ -350,7 +350,7 @@ func tokenizerStage(cfg *Config, opts Options, inputs []string) stage {
 				sources = nil // the mix names them
 			}
 			r, err := TrainTokenizer(ctx, TokenizerConfig{
-				Data: cfg.Data, Name: t.Name, Type: t.Type, VocabSize: t.VocabSize, MinFrequency: t.MinFrequency, Cased: !t.Lowercase,
+				Data: cfg.Data, Name: t.Name, Type: t.Type, VocabSize: t.VocabSize, MinFrequency: t.MinFrequency, Sentinels: t.Sentinels, Cased: !t.Lowercase,
 				Sources: sources, Mix: t.Mix, SampleBytes: int64(t.Sample), Jobs: opts.Jobs, Meter: opts.Meter, Log: opts.Log,
 			})
 			if err != nil {

@@ -54,6 +54,9 @@ type TokenizerConfig struct {
 	SampleBytes int64 `json:"sample_bytes,omitempty"`
 	// Specials are the control tokens; those of the type when empty.
 	Specials []string `json:"specials,omitempty"`
+	// Sentinels adds so many control tokens <extra_id_0>, <extra_id_1> and so on behind
+	// the others, which t5 and ul2 put in the place of hidden spans.
+	Sentinels int `json:"sentinels,omitempty"`
 	// MemoryBytes bounds the table of words; 512 MiB when 0.
 	MemoryBytes int64           `json:"memory_bytes,omitempty"`
 	Jobs        int             `json:"-"`
@@ -176,6 +179,12 @@ func TrainTokenizer(ctx context.Context, cfg TokenizerConfig) (*TokenizerReport,
 	if len(specials) == 0 && cfg.Type == tokenize.KindBPE {
 		specials = tokenize.RobertaSpecials()
 	}
+	if cfg.Sentinels > 0 && len(specials) == 0 {
+		specials = tokenize.DefaultSpecials(cfg.Type)
+	}
+	for i := range cfg.Sentinels {
+		specials = append(slices.Clip(specials), fmt.Sprintf("<extra_id_%d>", i))
+	}
 	t, err := tokenize.Train(ctx, cfg.Type, texts.texts(ctx), tokenize.TrainOptions{
 		VocabSize:    cfg.VocabSize,
 		MinFrequency: cfg.MinFrequency,
@@ -272,6 +281,9 @@ func (cfg TokenizerConfig) withDefaults() (TokenizerConfig, error) {
 	}
 	if cfg.SampleBytes < 0 || cfg.MemoryBytes < 0 {
 		return cfg, errors.New("sample and memory cannot be negative")
+	}
+	if cfg.Sentinels < 0 || cfg.Sentinels > 1<<16 {
+		return cfg, fmt.Errorf("%d sentinels: want 0 to %d", cfg.Sentinels, 1<<16)
 	}
 	if cfg.VocabSize == 0 {
 		cfg.VocabSize = DefaultVocabSize

@@ -27,7 +27,8 @@ type TrainOptions struct {
 	// Alphabet bounds the number of different characters; 1,000 when 0. Words
 	// with other characters become the unknown token (WordPiece).
 	Alphabet int
-	// Specials are the control tokens, in the order of their ids (BPE, Unigram).
+	// Specials are the control tokens, in the order of their ids; those of the kind
+	// when empty (DefaultSpecials). Those of WordPiece must hold BERT's.
 	Specials []string
 	// MemoryBytes bounds the table of words; 512 MiB when 0.
 	MemoryBytes int64
@@ -96,6 +97,18 @@ var ErrNoWords = errors.New("the texts hold no word to train on")
 // bertSpecials are the control tokens of BERT, in the order of their ids.
 var bertSpecials = []string{"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"}
 
+// DefaultSpecials are the control tokens that a tokenizer of a kind is trained with
+// when there are no others, in the order of their ids.
+func DefaultSpecials(kind string) []string {
+	switch kind {
+	case KindBPE:
+		return []string{endOfText}
+	case KindUnigram:
+		return slices.Clone(unigramSpecials)
+	}
+	return slices.Clone(bertSpecials)
+}
+
 // TrainWordPiece trains a BERT tokenizer on texts: pieces are learned as merges
 // of frequent pairs, those inside words with the prefix "##", as the trainer of
 // Hugging Face tokenizers does. The result depends on the texts and the options
@@ -105,7 +118,16 @@ func TrainWordPiece(ctx context.Context, texts iter.Seq2[string, error], o Train
 	if err := o.defaults(); err != nil {
 		return nil, fmt.Errorf("training a WordPiece tokenizer: %w", err)
 	}
-	if least := len(bertSpecials) + 1; o.VocabSize < least {
+	specials := o.Specials
+	if len(specials) == 0 {
+		specials = bertSpecials
+	}
+	for _, s := range bertSpecials {
+		if !slices.Contains(specials, s) {
+			return nil, fmt.Errorf("training a WordPiece tokenizer: the control tokens %q lack %s", specials, s)
+		}
+	}
+	if least := len(specials) + 1; o.VocabSize < least {
 		return nil, fmt.Errorf("training a WordPiece tokenizer: a vocabulary of %d has no room beside the %d control tokens", o.VocabSize, least-1)
 	}
 	const maxChars = 100
@@ -115,7 +137,7 @@ func TrainWordPiece(ctx context.Context, texts iter.Seq2[string, error], o Train
 		return nil, fmt.Errorf("training a WordPiece tokenizer: %w", err)
 	}
 	m := &merger{vocabSize: o.VocabSize, minFrequency: o.MinFrequency, prefix: "##", limit: o.Alphabet, meter: o.Meter}
-	if err := m.learn(ctx, words, bertSpecials); err != nil {
+	if err := m.learn(ctx, words, specials); err != nil {
 		return nil, fmt.Errorf("training a WordPiece tokenizer: %w", err)
 	}
 	sayShort(o, len(m.symbols))
@@ -129,11 +151,11 @@ func TrainWordPiece(ctx context.Context, texts iter.Seq2[string, error], o Train
 	t := &Tokenizer{
 		normalizer: normalizer,
 		pre:        &bertPreTokenizer{Type: "BertPreTokenizer"},
-		post:       bertTemplate("[CLS]", "[SEP]", 2, 3),
+		post:       bertTemplate("[CLS]", "[SEP]", int32(slices.Index(specials, "[CLS]")), int32(slices.Index(specials, "[SEP]"))),
 		decoder:    &wordPieceDecoder{Type: "WordPiece", Prefix: "##", Cleanup: true},
 		config:     tokenizerConfig{maxLength: 512},
 	}
-	for id, s := range bertSpecials {
+	for id, s := range specials {
 		t.added = append(t.added, AddedToken{ID: int32(id), Content: s, Special: true})
 	}
 	if t.model, err = newWordPiece(v, "[UNK]", "##", maxChars); err != nil {

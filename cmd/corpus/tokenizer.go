@@ -85,6 +85,7 @@ is held are the different words, in at most --memory.`,
 	f.Var(&sample, "sample", "learn from about so much text, such as 2GiB (default: all)")
 	f.Var(&memory, "memory", "bound of the table of words (default 512MiB)")
 	f.StringSliceVar(&cfg.Specials, "specials", nil, "control tokens, in the order of their ids (default: those of the type)")
+	f.IntVar(&cfg.Sentinels, "sentinels", 0, "add so many control tokens <extra_id_0>, ... that t5 and ul2 need; 100 is usual")
 	return cmd
 }
 

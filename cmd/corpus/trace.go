@@ -173,13 +173,14 @@ is not loopback needs a token, read from a file; it is not encrypted.`,
 				return err
 			}
 			defer b.Close()
-			network, address := "tcp", listen
+			var l net.Listener
 			if socket != "" {
-				network, address = "unix", socket
+				l, err = pipelines.ListenSocket(cmd.Context(), socket)
+			} else {
+				l, err = net.Listen("tcp", listen)
 			}
-			l, err := net.Listen(network, address)
 			if err != nil {
-				return fmt.Errorf("serving: %w", err)
+				return err
 			}
 			defer l.Close()
 			env.Notice("serving batches on %s", l.Addr())

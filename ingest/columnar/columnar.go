@@ -1,8 +1,8 @@
 // Package columnar speaks Arrow: streams of record batches (IPC) to files and
 // sockets, and Flight. It is the only package that imports Arrow.
 //
-// A column of strings is a []string, one of numbers a []int64, and one of lists
-// of numbers a Lists.
+// A column of strings is a []string, one of numbers a []int64 or []float32, and one of
+// lists a Lists, FloatLists or StringLists.
 package columnar
 
 import (
@@ -21,9 +21,12 @@ type Kind int
 
 // The kinds of columns, by their Arrow types.
 const (
-	String  Kind = iota // utf8
-	Integer             // int64
-	List                // list<int32>
+	String     Kind = iota // utf8
+	Integer                // int64
+	List                   // list<int32>
+	Float                  // float
+	FloatList              // list<float>
+	StringList             // list<utf8>
 )
 
 // Field is a column's name and kind.
@@ -32,12 +35,22 @@ type Field struct {
 	Kind Kind
 }
 
-// Lists is a column of lists, end to end: list i is
+// ListsOf is a column of lists, end to end: list i is
 // Values[Bounds[i]:Bounds[i+1]]. Bounds[0] is 0.
-type Lists struct{ Values, Bounds []int32 }
+type ListsOf[T int32 | float32 | string] struct {
+	Values []T
+	Bounds []int32
+}
+
+// The columns of lists that streams have. Only Lists can be read.
+type (
+	Lists       = ListsOf[int32]
+	FloatLists  = ListsOf[float32]
+	StringLists = ListsOf[string]
+)
 
 // Add appends a list.
-func (l *Lists) Add(values []int32) {
+func (l *ListsOf[T]) Add(values []T) {
 	if len(l.Bounds) == 0 {
 		l.Bounds = append(l.Bounds, 0)
 	}
@@ -46,10 +59,30 @@ func (l *Lists) Add(values []int32) {
 }
 
 // At returns list i.
-func (l Lists) At(i int) []int32 { return l.Values[l.Bounds[i]:l.Bounds[i+1]] }
+func (l ListsOf[T]) At(i int) []T { return l.Values[l.Bounds[i]:l.Bounds[i+1]] }
 
 // Reset empties the column.
-func (l *Lists) Reset() { l.Values, l.Bounds = l.Values[:0], append(l.Bounds[:0], 0) }
+func (l *ListsOf[T]) Reset() { l.Values, l.Bounds = l.Values[:0], append(l.Bounds[:0], 0) }
+
+// over makes a column of lists over a column of their values.
+func over[T int32 | float32 | string](l ListsOf[T], of arrow.DataType, values arrow.ArrayData) (data arrow.ArrayData, n int) {
+	n = max(0, len(l.Bounds)-1)
+	bounds := memory.NewBufferBytes(arrow.Int32Traits.CastToBytes(l.Bounds))
+	return array.NewData(of, n, []*memory.Buffer{nil, bounds}, []arrow.ArrayData{values}, 0, 0), n
+}
+
+// flat makes a column of the bytes of n numbers.
+func flat(of arrow.DataType, n int, bytes []byte) arrow.ArrayData {
+	return array.NewData(of, n, []*memory.Buffer{nil, memory.NewBufferBytes(bytes)}, nil, 0, 0)
+}
+
+// words makes a column of strings.
+func words(list []string) arrow.Array {
+	b := array.NewStringBuilder(memory.DefaultAllocator)
+	defer b.Release()
+	b.AppendValues(list, nil)
+	return b.NewArray()
+}
 
 func schema(fields []Field, metadata map[string]string) *arrow.Schema {
 	list := make([]arrow.Field, len(fields))
@@ -62,6 +95,12 @@ func schema(fields []Field, metadata map[string]string) *arrow.Schema {
 			list[i].Type = arrow.PrimitiveTypes.Int64
 		case List:
 			list[i].Type = arrow.ListOf(arrow.PrimitiveTypes.Int32)
+		case Float:
+			list[i].Type = arrow.PrimitiveTypes.Float32
+		case FloatList:
+			list[i].Type = arrow.ListOf(arrow.PrimitiveTypes.Float32)
+		case StringList:
+			list[i].Type = arrow.ListOf(arrow.BinaryTypes.String)
 		}
 	}
 	meta := arrow.MetadataFrom(metadata)
@@ -80,16 +119,17 @@ func record(s *arrow.Schema, columns []any) (arrow.Record, error) {
 		n := 0
 		switch c := c.(type) {
 		case []string:
-			b := array.NewStringBuilder(memory.DefaultAllocator)
-			b.AppendValues(c, nil)
-			arrays[i], n = b.NewArray(), len(c)
+			arrays[i], n = words(c), len(c)
 		case []int64:
-			n = len(c)
-			data = array.NewData(arrow.PrimitiveTypes.Int64, n, []*memory.Buffer{nil, memory.NewBufferBytes(arrow.Int64Traits.CastToBytes(c))}, nil, 0, 0)
+			data, n = flat(arrow.PrimitiveTypes.Int64, len(c), arrow.Int64Traits.CastToBytes(c)), len(c)
+		case []float32:
+			data, n = flat(arrow.PrimitiveTypes.Float32, len(c), arrow.Float32Traits.CastToBytes(c)), len(c)
 		case Lists:
-			n = max(0, len(c.Bounds)-1)
-			values := array.NewData(arrow.PrimitiveTypes.Int32, len(c.Values), []*memory.Buffer{nil, memory.NewBufferBytes(arrow.Int32Traits.CastToBytes(c.Values))}, nil, 0, 0)
-			data = array.NewData(s.Field(i).Type, n, []*memory.Buffer{nil, memory.NewBufferBytes(arrow.Int32Traits.CastToBytes(c.Bounds))}, []arrow.ArrayData{values}, 0, 0)
+			data, n = over(c, s.Field(i).Type, flat(arrow.PrimitiveTypes.Int32, len(c.Values), arrow.Int32Traits.CastToBytes(c.Values)))
+		case FloatLists:
+			data, n = over(c, s.Field(i).Type, flat(arrow.PrimitiveTypes.Float32, len(c.Values), arrow.Float32Traits.CastToBytes(c.Values)))
+		case StringLists:
+			data, n = over(c, s.Field(i).Type, words(c.Values).Data())
 		default:
 			return nil, fmt.Errorf("column %s: a %T is no column", s.Field(i).Name, c)
 		}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"net"
 	"reflect"
 	"runtime"
@@ -80,9 +79,9 @@ func TestFlightAsksForItsToken(t *testing.T) {
 	ctx, stop := context.WithTimeout(context.Background(), 20*time.Second)
 	done := make(chan error, 1)
 	go func() {
-		done <- ServeFlight(ctx, l, "sesame", fields(), func(_ context.Context, ticket string, send func(...any) error) error {
+		done <- ServeFlight(ctx, l, "sesame", fields(), nil, func(_ context.Context, ticket string, send func(...any) error) error {
 			if ticket != "two" {
-				return fmt.Errorf("no such ticket")
+				return &TicketError{"no such ticket"}
 			}
 			return errors.Join(send(columns()...), send(columns()...))
 		})

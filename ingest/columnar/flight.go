@@ -3,6 +3,7 @@ package columnar
 import (
 	"context"
 	"crypto/subtle"
+	"errors"
 	"fmt"
 	"net"
 
@@ -17,6 +18,11 @@ import (
 
 // Source gives what a ticket asks for, one record batch a call of send.
 type Source func(ctx context.Context, ticket string, send func(columns ...any) error) error
+
+// TicketError is a request that cannot be answered because of what it asks for.
+type TicketError struct{ Reason string }
+
+func (e *TicketError) Error() string { return e.Reason }
 
 // flightServer answers DoGet alone.
 type flightServer struct {
@@ -45,16 +51,21 @@ func (s *flightServer) DoGet(ticket *flight.Ticket, stream flight.FlightService_
 	})
 	if err != nil {
 		_ = w.Close() // the error below is the one that counts
-		return status.Error(codes.InvalidArgument, err.Error())
+		var ticket *TicketError
+		if errors.As(err, &ticket) {
+			return status.Error(codes.InvalidArgument, err.Error())
+		}
+		return status.Error(codes.Internal, err.Error())
 	}
 	return w.Close()
 }
 
 // ServeFlight answers Flight requests on a listener until the context is done.
-// With a token, requests must bear it. The error says why serving ended early.
-func ServeFlight(ctx context.Context, l net.Listener, token string, fields []Field, source Source) error {
+// The schema of streams has the given metadata. With a token, requests must bear it.
+// The error says why serving ended early.
+func ServeFlight(ctx context.Context, l net.Listener, token string, fields []Field, metadata map[string]string, source Source) error {
 	server := grpc.NewServer(grpc.MaxRecvMsgSize(1<<20), grpc.MaxSendMsgSize(1<<30))
-	flight.RegisterFlightServiceServer(server, &flightServer{schema: schema(fields, nil), source: source, token: token})
+	flight.RegisterFlightServiceServer(server, &flightServer{schema: schema(fields, metadata), source: source, token: token})
 	stop := context.AfterFunc(ctx, server.Stop)
 	defer stop()
 	if err := server.Serve(l); err != nil && ctx.Err() == nil {
