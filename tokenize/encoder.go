@@ -42,6 +42,8 @@ type Encoder struct {
 	ends      []int32
 	found     []addedMatch
 	buf       []byte
+	// each holds the texts of EncodeFramed.
+	each [2]Encoding
 }
 
 // EncoderOption changes how an Encoder reads texts.
@@ -80,10 +82,13 @@ type Encoding struct {
 	// Words holds the number of the word that each token belongs to, from 0, or
 	// -1 for control tokens that were put in.
 	Words []int32
-	// Types holds the segment of each token, and Special tells the control tokens
-	// that were put in. Both are filled by EncodeFramed only.
-	Types   []int32
-	Special []bool
+	// Types holds the segment of each token, Special tells the control tokens that
+	// were put in, padding among them, and Attention what is no padding. They are
+	// filled by EncodeFramed only, as is Overflow: the windows of what Truncate cut off.
+	Types     []int32
+	Special   []bool
+	Attention []bool
+	Overflow  []Encoding
 }
 
 // path is the way through the chain that is taken: a scanner made for a common
@@ -176,16 +181,18 @@ var ErrNoUnknown = errors.New("the vocabulary has no piece and no unknown token 
 // of the text and the word that each came from. The error is ErrNoUnknown when a
 // part of the text has no token; the others are in enc.
 func (e *Encoder) EncodeOffsets(enc *Encoding, text string) error {
+	err := e.encodeWhole(enc, text)
+	e.t.trim(enc.IDs, enc.Spans, text)
+	return err
+}
+
+// encodeWhole is EncodeOffsets with spans that hold the white space of their tokens.
+func (e *Encoder) encodeWhole(enc *Encoding, text string) error {
 	enc.IDs, enc.Spans, enc.Words = enc.IDs[:0], enc.Spans[:0], enc.Words[:0]
-	enc.Types, enc.Special = enc.Types[:0], enc.Special[:0]
+	enc.Types, enc.Special, enc.Attention, enc.Overflow = enc.Types[:0], enc.Special[:0], enc.Attention[:0], enc.Overflow[:0]
 	e.ids, e.enc, e.offsets, e.err = enc.IDs, enc, true, nil
 	e.run(text)
 	enc.IDs = e.ids
-	if t := e.t; t.post != nil {
-		if trim, prefix := t.post.trims(); trim {
-			e.trim(text, prefix)
-		}
-	}
 	err := e.err
 	e.ids, e.enc, e.err = nil, nil, nil
 	if err != nil {
@@ -503,15 +510,22 @@ func (e *Encoder) piece(id int32, i, j int) {
 	}
 }
 
-// trim takes white space out of the spans, as byte-level post-processors do.
-// With prefix the space that was put before the first word is not taken out.
-func (e *Encoder) trim(text string, prefix bool) {
+// trim takes white space out of the spans of a row of tokens, if the post-processor
+// does. The space that may have been put before the first word is not taken out.
+func (t *Tokenizer) trim(ids []int32, spans []Span, text string) {
+	if t.post == nil {
+		return
+	}
+	trims, prefix := t.post.trims()
+	if !trims {
+		return
+	}
 	table := chars.Classes()
 	isSpace := func(r rune) bool { return r == 'Ġ' || table.Of(r)&chars.Space != 0 }
-	for i, id := range e.ids {
-		span := &e.enc.Spans[i]
-		piece := e.t.vocab.pieces[id]
-		if e.t.isAdded(id) {
+	for i, id := range ids {
+		span := &spans[i]
+		piece := t.vocab.pieces[id]
+		if t.isAdded(id) {
 			// What was found in the text, white space taken along included.
 			piece = text[span.Start:span.End]
 		}

@@ -110,8 +110,14 @@ func parse(data []byte, config tokenizerConfig) (*Tokenizer, error) {
 	if isNull(form.Model) {
 		return nil, errors.New("it has no model")
 	}
-	t := &Tokenizer{added: form.AddedTokens, config: config, truncation: form.Truncation, padding: form.Padding}
+	t := &Tokenizer{added: form.AddedTokens, config: config}
 	var err error
+	if t.truncation, err = readTruncation(form.Truncation); err != nil {
+		return nil, err
+	}
+	if t.padding, err = readPadding(form.Padding); err != nil {
+		return nil, err
+	}
 	if t.normalizer, err = readNormalizer(form.Normalizer, 0); err != nil {
 		return nil, err
 	}
@@ -137,8 +143,8 @@ func parse(data []byte, config tokenizerConfig) (*Tokenizer, error) {
 func (t *Tokenizer) encodeJSON() ([]byte, error) {
 	form := struct {
 		Version       string        `json:"version"`
-		Truncation    any           `json:"truncation"`
-		Padding       any           `json:"padding"`
+		Truncation    *Truncation   `json:"truncation"`
+		Padding       *Padding      `json:"padding"`
 		AddedTokens   []AddedToken  `json:"added_tokens"`
 		Normalizer    normalizer    `json:"normalizer"`
 		PreTokenizer  preTokenizer  `json:"pre_tokenizer"`
@@ -146,7 +152,7 @@ func (t *Tokenizer) encodeJSON() ([]byte, error) {
 		Decoder       decoder       `json:"decoder"`
 		Model         any           `json:"model"`
 	}{
-		Version: "1.0", Truncation: orNull(t.truncation), Padding: orNull(t.padding), AddedTokens: t.added, Normalizer: t.normalizer, PreTokenizer: t.pre,
+		Version: "1.0", Truncation: t.truncation, Padding: t.padding, AddedTokens: t.added, Normalizer: t.normalizer, PreTokenizer: t.pre,
 		PostProcessor: t.post, Decoder: t.decoder, Model: t.model.form(),
 	}
 	if form.AddedTokens == nil {
@@ -160,13 +166,6 @@ func (t *Tokenizer) encodeJSON() ([]byte, error) {
 		return nil, fmt.Errorf("encoding tokenizer.json: %w", err)
 	}
 	return out.Bytes(), nil
-}
-
-func orNull(raw json.RawMessage) any {
-	if isNull(raw) {
-		return nil
-	}
-	return raw
 }
 
 // Save writes tokenizer.json, tokenizer_config.json and special_tokens_map.json

@@ -10,6 +10,8 @@ type framed struct {
 	id       int32
 	sequence int // -1 for a control token
 	kind     int32
+	// rest is the kind of a sequence in the windows of what was cut off.
+	rest int32
 }
 
 // templateProcessing puts control tokens around one sequence or two.
@@ -71,10 +73,11 @@ func (t *templateProcessing) frame(pair bool) []framed {
 			if p.Sequence.ID != "A" {
 				n = 1
 			}
-			out = append(out, framed{-1, n, p.Sequence.TypeID})
+			// The reference gives the template's kinds to the first window alone.
+			out = append(out, framed{-1, n, p.Sequence.TypeID, int32(n)})
 		case p.SpecialToken != nil:
 			for _, id := range t.SpecialTokens[p.SpecialToken.ID].IDs {
-				out = append(out, framed{id, -1, p.SpecialToken.TypeID})
+				out = append(out, framed{id, -1, p.SpecialToken.TypeID, 0})
 			}
 		}
 	}
@@ -139,9 +142,9 @@ type bertProcessing struct {
 func (*bertProcessing) trims() (bool, bool) { return false, false }
 
 func (b *bertProcessing) frame(pair bool) []framed {
-	out := []framed{{b.Cls.id, -1, 0}, {-1, 0, 0}, {b.Sep.id, -1, 0}}
+	out := []framed{{b.Cls.id, -1, 0, 0}, {-1, 0, 0, 0}, {b.Sep.id, -1, 0, 0}}
 	if pair {
-		out = append(out, framed{-1, 1, 1}, framed{b.Sep.id, -1, 1})
+		out = append(out, framed{-1, 1, 1, 1}, framed{b.Sep.id, -1, 1, 0})
 	}
 	return out
 }
@@ -158,9 +161,9 @@ type robertaProcessing struct {
 func (r *robertaProcessing) trims() (bool, bool) { return r.TrimOffsets, r.AddPrefixSpace }
 
 func (r *robertaProcessing) frame(pair bool) []framed {
-	out := []framed{{r.Cls.id, -1, 0}, {-1, 0, 0}, {r.Sep.id, -1, 0}}
+	out := []framed{{r.Cls.id, -1, 0, 0}, {-1, 0, 0, 0}, {r.Sep.id, -1, 0, 0}}
 	if pair {
-		out = append(out, framed{r.Sep.id, -1, 0}, framed{-1, 1, 0}, framed{r.Sep.id, -1, 0})
+		out = append(out, framed{r.Sep.id, -1, 0, 0}, framed{-1, 1, 0, 0}, framed{r.Sep.id, -1, 0, 0})
 	}
 	return out
 }
@@ -169,9 +172,9 @@ func (b *byteLevel) trims() (bool, bool) { return b.TrimOffsets, b.AddPrefixSpac
 
 // bare is the frame without control tokens.
 func bare(pair bool) []framed {
-	out := []framed{{-1, 0, 0}}
+	out := []framed{{-1, 0, 0, 0}}
 	if pair {
-		out = append(out, framed{-1, 1, 1})
+		out = append(out, framed{-1, 1, 1, 1})
 	}
 	return out
 }
@@ -241,48 +244,4 @@ func readPostProcessor(raw json.RawMessage, depth int) (postProcessor, error) {
 		return &postProcessorChain{name, steps}, nil
 	}
 	return nil, &UnknownComponentError{kind, name}
-}
-
-// EncodeFramed replaces the contents of enc by the tokens of one text, or of two
-// when pair is not nil, with the control tokens that the tokenizer puts around
-// them, cut as Truncate asked. Spans of the second text count from its own beginning.
-func (e *Encoder) EncodeFramed(enc *Encoding, text string, pair *string) error {
-	var each [2]Encoding
-	if err := e.EncodeOffsets(&each[0], text); err != nil {
-		return err
-	}
-	if pair != nil {
-		if err := e.EncodeOffsets(&each[1], *pair); err != nil {
-			return err
-		}
-	}
-	frame := bare(pair != nil)
-	if e.t.post != nil {
-		frame = e.t.post.frame(pair != nil)
-	}
-	if e.truncation != nil {
-		if err := e.truncation.cut(&each, frame, pair != nil); err != nil {
-			return err
-		}
-	}
-	*enc = Encoding{enc.IDs[:0], enc.Spans[:0], enc.Words[:0], enc.Types[:0], enc.Special[:0]}
-	for _, f := range frame {
-		if f.sequence < 0 {
-			enc.IDs = append(enc.IDs, f.id)
-			enc.Spans = append(enc.Spans, Span{})
-			enc.Words = append(enc.Words, -1)
-			enc.Types = append(enc.Types, f.kind)
-			enc.Special = append(enc.Special, true)
-			continue
-		}
-		s := &each[f.sequence]
-		enc.IDs = append(enc.IDs, s.IDs...)
-		enc.Spans = append(enc.Spans, s.Spans...)
-		enc.Words = append(enc.Words, s.Words...)
-		for range s.IDs {
-			enc.Types = append(enc.Types, f.kind)
-			enc.Special = append(enc.Special, false)
-		}
-	}
-	return nil
 }

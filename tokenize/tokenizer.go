@@ -10,7 +10,6 @@ package tokenize
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"strings"
 	"sync"
@@ -52,8 +51,9 @@ type Tokenizer struct {
 
 	// settings of tokenizer_config.json that are kept when it is read.
 	config tokenizerConfig
-	// truncation and padding are kept as they were read.
-	truncation, padding json.RawMessage
+	// truncation and padding are what the file asks for, nil for none.
+	truncation *Truncation
+	padding    *Padding
 
 	canonical func() (canonicalForm, error)
 }
@@ -163,6 +163,12 @@ func (t *Tokenizer) finish() error {
 		return err
 	}
 	t.choosePath()
+	t.setCanonical()
+	return nil
+}
+
+// setCanonical has the file made when it is asked for.
+func (t *Tokenizer) setCanonical() {
 	t.canonical = sync.OnceValues(func() (canonicalForm, error) {
 		data, err := t.encodeJSON()
 		if err != nil {
@@ -171,7 +177,6 @@ func (t *Tokenizer) finish() error {
 		sum := sha256.Sum256(data)
 		return canonicalForm{data, hex.EncodeToString(sum[:])}, nil
 	})
-	return nil
 }
 
 // findInside marks the pieces that continue a word: those with the prefix of

@@ -8,53 +8,98 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
-	"slices"
-	"strings"
 	"testing"
-	"unicode/utf8"
 
 	"github.com/tributary-ml/tributary/tokenize"
 )
 
-// TestTruncation: pairs of texts, cut to every length in every way that leaves room
-// for the control tokens; without that room the reference cuts nothing, we give an
-// error.
-//
-// Offsets of pairs are compared where the types tell the two texts apart. RoBERTa's
-// are left out where text is cut on the left: there the reference takes the first
-// token that is left for the first of the text.
-func TestTruncation(t *testing.T) {
-	type truncated struct {
-		IDs     []int32 `json:"ids"`
-		Offsets []int   `json:"offsets"`
-		Words   []int32 `json:"words"`
-		Types   []int32 `json:"types"`
-		Error   string  `json:"error"`
+// frameCase is a batch for truncate.py.
+type frameCase struct {
+	Texts      [][2]*string         `json:"texts"`
+	Truncation *tokenize.Truncation `json:"truncation"`
+	Padding    *tokenize.Padding    `json:"padding"`
+}
+
+// framedText is what comes of a text, or of a window of what was cut off.
+type framedText struct {
+	IDs       []int32 `json:"ids"`
+	Offsets   []int   `json:"offsets"`
+	Words     []int32 `json:"words"`
+	Types     []int32 `json:"types"`
+	Special   []int   `json:"special"`
+	Attention []int   `json:"attention"`
+}
+
+func numbers(b []bool) []int {
+	out := make([]int, len(b))
+	for i, is := range b {
+		if is {
+			out[i] = 1
+		}
 	}
-	type testCase struct {
-		A         string  `json:"a"`
-		B         *string `json:"b"`
-		MaxLength int     `json:"max_length"`
-		Strategy  string  `json:"strategy"`
-		Direction string  `json:"direction"`
+	return out
+}
+
+// flat lists an encoding and its windows. The texts are ASCII: offsets in bytes are
+// those in characters.
+func flat(e *tokenize.Encoding) []framedText {
+	f := framedText{append([]int32{}, e.IDs...), []int{}, append([]int32{}, e.Words...), append([]int32{}, e.Types...), numbers(e.Special), numbers(e.Attention)}
+	for _, s := range e.Spans {
+		f.Offsets = append(f.Offsets, s.Start, s.End)
 	}
-	names := map[string]string{"longest_first": tokenize.LongestFirst, "only_first": tokenize.OnlyFirst, "only_second": tokenize.OnlySecond}
-	ends := map[string]string{"left": "Left", "right": "Right"}
+	out := []framedText{f}
+	for i := range e.Overflow {
+		out = append(out, flat(&e.Overflow[i])...)
+	}
+	return out
+}
+
+// frameCases are pairs of texts cut to every length in every way that leaves room
+// for the control tokens (without that room the reference cuts nothing, we give an
+// error), and batches that are padded.
+func frameCases() []frameCase {
 	texts := []string{"", "the river", "unhappily the rivers walked over stones, singing", "a b c d e f g h"}
-	var cases []testCase
-	for strategy := range names {
-		for end := range ends {
+	strategies := []string{tokenize.LongestFirst, tokenize.OnlyFirst, tokenize.OnlySecond}
+	var cases []frameCase
+	for _, strategy := range strategies {
+		for _, end := range []string{"Left", "Right"} {
 			for n := 4; n < 24; n++ {
-				for _, a := range texts {
-					cases = append(cases, testCase{a, nil, n, strategy, end})
-					for _, b := range texts {
-						cases = append(cases, testCase{a, &b, n, strategy, end})
+				for i := range texts {
+					for j := -1; j < len(texts); j++ {
+						pair := [2]*string{&texts[i], nil}
+						if j >= 0 {
+							pair[1] = &texts[j]
+						}
+						stride := (n + i + 2*(j+1)) % 5
+						cases = append(cases, frameCase{[][2]*string{pair}, &tokenize.Truncation{Direction: end, MaxLength: n, Strategy: strategy, Stride: stride}, nil})
 					}
 				}
 			}
 		}
 	}
-	file := filepath.Join(t.TempDir(), "cases.jsonl")
+	batch := [][2]*string{{&texts[1], nil}, {&texts[2], &texts[3]}, {&texts[0], nil}, {&texts[3], &texts[0]}}
+	for _, end := range []string{"Left", "Right"} {
+		for _, multiple := range []int{0, 1, 7, 8} {
+			for _, p := range []tokenize.Padding{{Longest: true}, {Fixed: 0}, {Fixed: 5}, {Fixed: 30, ID: 3, Type: 1, Token: "<p>"}} {
+				p.Direction, p.MultipleOf = end, multiple
+				for n := 1; n <= len(batch); n++ {
+					for _, cut := range []*tokenize.Truncation{nil, {Direction: end, MaxLength: 9, Strategy: tokenize.LongestFirst, Stride: 1}} {
+						cases = append(cases, frameCase{batch[:n], cut, &p})
+					}
+				}
+			}
+		}
+	}
+	return cases
+}
+
+// TestFraming: texts cut, what was cut off in windows, and batches padded, as the
+// reference does; and the file that it saves with these settings is read and
+// written alike.
+func TestFraming(t *testing.T) {
+	cases := frameCases()
+	dir := t.TempDir()
+	file := filepath.Join(dir, "cases.jsonl")
 	var lines bytes.Buffer
 	enc := json.NewEncoder(&lines)
 	for _, c := range cases {
@@ -74,51 +119,101 @@ func TestTruncation(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		out, err := script(t, "truncate.py", path, file).Output()
+		saved := filepath.Join(dir, "saved.json")
+		out, err := script(t, "truncate.py", path, file, saved).Output()
 		if err != nil {
 			t.Fatalf("truncate.py: %v", err)
 		}
-		answers := json.NewDecoder(bytes.NewReader(out))
-		compared := 0
-		for _, c := range cases {
-			var want, got truncated
-			if err := answers.Decode(&want); err != nil {
-				t.Fatal(err)
-			}
-			var e tokenize.Encoding
-			err := tok.NewEncoder(tokenize.Truncate(tokenize.Truncation{Direction: ends[c.Direction], MaxLength: c.MaxLength, Strategy: names[c.Strategy]})).EncodeFramed(&e, c.A, c.B)
-			if err != nil || want.Error != "" {
-				if (err != nil) != (want.Error != "") {
-					t.Errorf("%s, %+v: error %v, want %q", filepath.Base(path), c, err, want.Error)
-				}
-				continue
-			}
-			text, sequence := c.A, 0
-			got.IDs, got.Words, got.Types = append([]int32{}, e.IDs...), append([]int32{}, e.Words...), append([]int32{}, e.Types...)
-			got.Offsets = []int{}
-			last := -1
-			for i, s := range e.Spans {
-				// The second text begins after the control tokens that follow the first, or where
-				// offsets begin anew.
-				if !e.Special[i] && c.B != nil && sequence == 0 && (e.Types[i] == 1 || s.Start < last) {
-					text, sequence = *c.B, 1
-				}
-				if e.Special[i] {
-					got.Offsets = append(got.Offsets, 0, 0)
-					continue
-				}
-				last = s.Start
-				got.Offsets = append(got.Offsets, utf8.RuneCountInString(text[:min(s.Start, len(text))]), utf8.RuneCountInString(text[:min(s.End, len(text))]))
-			}
-			compared++
-			if c.B != nil && !slices.Contains(e.Types, 1) || c.Direction == "left" && strings.HasPrefix(filepath.Base(path), "roberta") {
-				got.Offsets = want.Offsets
-			}
-			if !reflect.DeepEqual(got, want) {
-				t.Errorf("%s, %+v:\n got %+v\nwant %+v", filepath.Base(path), c, got, want)
+		compareFrames(t, path, tok, cases, json.NewDecoder(bytes.NewReader(out)))
+		last := cases[len(cases)-1]
+		theirs, err := tokenize.Open(saved)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !reflect.DeepEqual(theirs.Truncation(), last.Truncation) || !reflect.DeepEqual(theirs.Padding(), last.Padding) {
+			t.Errorf("%s: the reference saves %+v and %+v as %+v and %+v", path, last.Truncation, last.Padding, theirs.Truncation(), theirs.Padding())
+		}
+		ours, err := tok.WithFraming(last.Truncation, last.Padding)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := ours.Save(dir); err != nil {
+			t.Fatal(err)
+		}
+		if a, b := settings(t, filepath.Join(dir, "tokenizer.json")), settings(t, saved); a != b {
+			t.Errorf("%s: we write %s, the reference %s", path, a, b)
+		}
+	}
+}
+
+// settings reads the two entries of a file, without the spaces between them.
+func settings(t *testing.T, path string) string {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var form struct{ Truncation, Padding json.RawMessage }
+	if err := json.Unmarshal(data, &form); err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	for _, raw := range []json.RawMessage{form.Truncation, form.Padding} {
+		if err := json.Compact(&out, raw); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return out.String()
+}
+
+func compareFrames(t *testing.T, path string, tok *tokenize.Tokenizer, cases []frameCase, answers *json.Decoder) {
+	t.Helper()
+	compared, windows, padded := 0, 0, 0
+	for _, c := range cases {
+		var want struct {
+			Texts [][]framedText
+			Error string
+		}
+		if err := answers.Decode(&want); err != nil {
+			t.Fatal(err)
+		}
+		var options []tokenize.EncoderOption
+		if c.Truncation != nil {
+			options = append(options, tokenize.Truncate(*c.Truncation))
+		}
+		e := tok.NewEncoder(options...)
+		batch := make([]*tokenize.Encoding, len(c.Texts))
+		var err error
+		for i, pair := range c.Texts {
+			batch[i] = new(tokenize.Encoding)
+			if err = e.EncodeFramed(batch[i], *pair[0], pair[1]); err != nil {
 				break
 			}
 		}
-		t.Logf("%s: %d of %d cases compared", filepath.Base(path), compared, len(cases))
+		line, _ := json.Marshal(c)
+		if err != nil || want.Error != "" {
+			if (err != nil) != (want.Error != "") {
+				t.Errorf("%s, %s: error %v, want %q", filepath.Base(path), line, err, want.Error)
+			}
+			continue
+		}
+		if c.Padding != nil {
+			if err := c.Padding.Pad(batch); err != nil {
+				t.Fatal(err)
+			}
+			padded++
+		}
+		for i, enc := range batch {
+			got := flat(enc)
+			compared, windows = compared+1, windows+len(got)-1
+			if !reflect.DeepEqual(got, want.Texts[i]) {
+				t.Errorf("%s, %s, text %d:\n got %+v\nwant %+v", filepath.Base(path), line, i, got, want.Texts[i])
+				return
+			}
+		}
+	}
+	t.Logf("%s: %d texts and %d windows of %d cases compared, %d of them padded", filepath.Base(path), compared, windows, len(cases), padded)
+	if windows == 0 || padded == 0 {
+		t.Errorf("%s: too little was compared", path)
 	}
 }
