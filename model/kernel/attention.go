@@ -99,6 +99,7 @@ func (t *attentionTask) do(worker, item int) {
 	}
 	seq := item / t.Heads
 	w.item = item
+	w.pairs = t.Precision == BF16 && w.o.blockPairs != nil
 	w.q0, w.queries = int(t.QBounds[seq]), int(t.QBounds[seq+1]-t.QBounds[seq])
 	w.k0, w.keys = int(t.KBounds[seq]), int(t.KBounds[seq+1]-t.KBounds[seq])
 	w.pad = roundUp(w.keys, 16)
@@ -119,6 +120,8 @@ type attentionWork struct {
 	q0, queries   int
 	k0, keys, pad int
 	rows          int
+	// pairs says that factors of products are pairs of bf16.
+	pairs bool
 }
 
 func (w *attentionWork) at(m Mat, row int) []float32 {
@@ -145,8 +148,8 @@ func (w *attentionWork) runForward() {
 			top, sum := w.o.softmax(s, w.words(row+i), ranks, rank, w.scale())
 			w.Norms[w.head*w.rows+row+i] = top + float32(math.Log(float64(sum)))
 			sums[i] = sum
-			w.round(s)
 		}
+		w.roundRows(scores, n)
 		w.multiply(n, d, w.keys, scores, w.pad, 1, values, w.at(w.Out, row), w.Out.Stride, false)
 		// The results are divided by the softmax's denominators: they are fewer than
 		// the probabilities.
@@ -197,14 +200,17 @@ func (w *attentionWork) runBackward() {
 			if dbias != nil {
 				w.o.add(w.along(dbias, row+i), g)
 			}
-			w.round(p)
-			w.round(g)
 		}
 		dout := w.pack(6, w.at(w.DOut, row), w.DOut.Stride, n, d)
-		w.multiply(w.keys, d, n, scores, 1, w.pad, dout, dv, w.DV.Stride, q > 0)
+		w.multiply(w.keys, d, n, w.columns(scores, scores, n), 1, w.pad, dout, dv, w.DV.Stride, q > 0)
+		// The probabilities' memory is free now.
+		columns := w.columns(scores, grads, n)
+		if w.pairs {
+			w.roundRows(grads, n)
+		}
 		w.multiply(n, d, w.keys, grads, w.pad, 1, keys, w.at(w.DQ, row), w.DQ.Stride, false)
 		queries := w.pack(6, w.at(w.Q, row), w.Q.Stride, n, d)
-		w.multiply(w.keys, d, n, grads, 1, w.pad, queries, dk, w.DK.Stride, q > 0)
+		w.multiply(w.keys, d, n, columns, 1, w.pad, queries, dk, w.DK.Stride, q > 0)
 	}
 	if dbias != nil {
 		// They are of the scores before these are scaled.
@@ -327,16 +333,28 @@ func softmaxBackward(p, g []float32, words []uint16, ranks []int32, rank int32, 
 	}
 }
 
+// depth returns how many elements k steps of a product's sum are.
+func (w *attentionWork) depth(k int) int {
+	if w.pairs {
+		return (k + 1) / 2
+	}
+	return k
+}
+
 // packT lays out the transpose of a rows x cols matrix as panels of a product's
 // second factor: cols deep, rows wide.
 func (w *attentionWork) packT(buffer int, x []float32, stride, rows, cols int) []float32 {
-	nr := w.o.nr
-	dst := w.s.floats(buffer, roundUp(rows, nr)*cols)
+	nr, depth := w.o.nr, w.depth(cols)
+	dst := w.s.floats(buffer, roundUp(rows, nr)*depth)
 	for j := 0; j < rows; j += nr {
-		panel := dst[j*cols : (j+nr)*cols]
+		panel := dst[j*depth : (j+nr)*depth]
 		n := min(nr, rows-j)
-		w.o.packT(panel, x[j*stride:], stride, n, cols)
-		for l := 0; n < nr && l < cols; l++ {
+		if w.pairs {
+			w.o.packPairsT(w.s.floats(9, nr*pairStride), panel, x[j*stride:], stride, n, cols)
+		} else {
+			w.o.packT(panel, x[j*stride:], stride, n, cols)
+		}
+		for l := 0; n < nr && l < depth; l++ {
 			clear(panel[l*nr+n : (l+1)*nr])
 		}
 	}
@@ -344,11 +362,41 @@ func (w *attentionWork) packT(buffer int, x []float32, stride, rows, cols int) [
 	return dst
 }
 
-// round rounds the factor of a product.
+// round rounds the factor of a product that is not in pairs.
 func (w *attentionWork) round(x []float32) {
-	if w.Precision == BF16 {
+	if w.Precision == BF16 && !w.pairs {
 		w.o.roundBF16(x, x)
 	}
+}
+
+// roundRows makes n rows of scores, where they are, the rows of a product's first
+// factor.
+func (w *attentionWork) roundRows(x []float32, n int) {
+	for i := 0; w.Precision == BF16 && i < n; i++ {
+		row := x[i*w.pad : i*w.pad+w.keys]
+		if w.pairs {
+			w.o.pairs(row[:w.depth(w.keys)], row)
+		} else {
+			w.o.roundBF16(row, row)
+		}
+	}
+}
+
+// columns makes n rows of scores the columns of a product's first factor: in dst,
+// which may be x, when they become pairs, otherwise where they are.
+func (w *attentionWork) columns(dst, x []float32, n int) []float32 {
+	if !w.pairs {
+		w.roundRows(x, n)
+		return x
+	}
+	for i := 0; i < n; i += 2 {
+		var next []float32
+		if i+1 < n {
+			next = x[(i+1)*w.pad:][:w.keys]
+		}
+		w.o.interleave(dst[i/2*w.pad:][:w.keys], x[i*w.pad:][:w.keys], next)
+	}
+	return dst
 }
 
 // factor returns n rows of a head as a product's first factor and their stride:
@@ -357,24 +405,37 @@ func (w *attentionWork) factor(x []float32, stride, n int) ([]float32, int) {
 	if w.Precision == FP32 {
 		return x, stride
 	}
-	d := w.HeadDim
+	d := w.depth(w.HeadDim)
 	dst := w.s.floats(9, n*d)
 	for i := range n {
-		w.o.roundBF16(dst[i*d:(i+1)*d], x[i*stride:][:d])
+		row := x[i*stride:][:w.HeadDim]
+		if w.pairs {
+			w.o.pairs(dst[i*d:(i+1)*d], row)
+		} else {
+			w.o.roundBF16(dst[i*d:(i+1)*d], row)
+		}
 	}
 	return dst, d
 }
 
 // pack lays out a rows x cols matrix as panels: rows deep, cols wide.
 func (w *attentionWork) pack(buffer int, x []float32, stride, rows, cols int) []float32 {
-	nr := w.o.nr
-	dst := w.s.floats(buffer, roundUp(cols, nr)*rows)
+	nr, depth := w.o.nr, w.depth(rows)
+	dst := w.s.floats(buffer, roundUp(cols, nr)*depth)
 	for j := 0; j < cols; j += nr {
-		panel := dst[j*rows : (j+nr)*rows]
+		panel := dst[j*depth : (j+nr)*depth]
 		n := min(nr, cols-j)
-		for l := range rows {
+		for l := range depth {
 			row := panel[l*nr : l*nr+nr]
-			copy(row, x[l*stride+j:][:n])
+			if w.pairs {
+				var next []float32
+				if 2*l+1 < rows {
+					next = x[(2*l+1)*stride+j:][:n]
+				}
+				w.o.interleave(row, x[2*l*stride+j:][:n], next)
+			} else {
+				copy(row, x[l*stride+j:][:n])
+			}
 			clear(row[n:])
 		}
 	}
@@ -386,6 +447,11 @@ func (w *attentionWork) pack(buffer int, x []float32, stride, rows, cols int) []
 // panels, depth k.
 func (w *attentionWork) multiply(m, n, k int, a []float32, ars, acs int, packed, c []float32, ldc int, add bool) {
 	nr := w.o.nr
+	k = w.depth(k)
+	block := w.o.block
+	if w.pairs {
+		block = w.o.blockPairs
+	}
 	t := &w.s.tile
 	t.setA(w.o.mr, a, ars, acs)
 	t.ldb, t.rows, t.k, t.ldc, t.add = nr, m, k, ldc, add
@@ -393,7 +459,7 @@ func (w *attentionWork) multiply(m, n, k int, a []float32, ars, acs int, packed,
 		t.b = packed[j*k:]
 		t.c = c[j:]
 		t.cols = min(nr, n-j)
-		w.o.block(t)
+		block(t)
 	}
 }
 

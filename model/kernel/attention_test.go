@@ -70,16 +70,18 @@ func (c *attentionCase) loss(weights []float32) (total float64, out []float64) {
 
 // TestBiasedAttention holds attention with a bias, and all its gradients, against
 // float64 and central differences.
-func TestBiasedAttention(t *testing.T) {
+func TestBiasedAttention(t *testing.T) { testBiasedAttention(t, native()) }
+
+func testBiasedAttention(t *testing.T, variants []variant) {
 	for _, ranked := range []bool{false, true} {
 		c := newAttentionCase(3, 20, ranked, 0, 61, 64, 70)
 		n, width := len(c.q)/(c.heads*c.dim), c.heads*c.dim
 		weights := random(rand.New(rand.NewPCG(6, 6)), len(c.q))
 		_, want := c.loss(weights)
 		var first []float32
-		for _, set := range sets() {
+		for _, set := range variants {
 			for _, jobs := range []int{1, 3} {
-				p := pool(t, jobs, set)
+				p := set.pool(t, jobs)
 				mat := func() Mat { return Mat{make([]float32, len(c.q)), width} }
 				a := AttentionArgs{
 					Heads: c.heads, HeadDim: c.dim, Q: Mat{c.q, width}, K: Mat{c.k, width}, V: Mat{c.v, width}, Out: mat(),

@@ -94,7 +94,8 @@ const (
 // element (i, l) of A is at a[i*ars+l*acs], each mr rows group elements after those
 // before (a kernel that does not copy A has group at mr*ars), and B is one panel of at most nr
 // columns, row l at b[l*ldb], all nr of them there to be read. Strides count
-// elements.
+// elements. For a micro-kernel on bf16 an element of A and B is a pair along the
+// depth, and k counts pairs; see bf16.go.
 type tile struct {
 	a        []float32
 	ars, acs int
@@ -130,6 +131,7 @@ func Gemm(p *Pool, g GemmArgs) {
 	t.panels = (g.N + nr - 1) / nr
 	// Whole panels of a B that is stored row by row can be read in place. Where the
 	// second-level cache has few ways that pays for few rows of A only.
+	t.pairs = g.Precision == BF16 && p.ops.blockPairs != nil
 	t.direct = g.Precision == FP32 && g.Form != NT && t.BParts == 1 && g.N%nr == 0 && (!p.ops.copies || g.M < 4*p.ops.mr)
 	t.ars, t.acs = g.A.Stride, 1
 	if g.Form == TN {
@@ -157,7 +159,7 @@ func Gemm(p *Pool, g GemmArgs) {
 	// What only one item reads it packs itself, a block at a time.
 	t.inner = !t.direct && g.Form != NT && t.rowBlocks == 1
 	if !t.direct && !t.inner {
-		t.packed = grow(t.packed, t.panels*nr*g.K)
+		t.packed = grow(t.packed, t.panels*nr*t.depth(g.K))
 		t.phase = packB
 		p.run(t.panels, t)
 	}
@@ -180,24 +182,33 @@ type gemmTask struct {
 	phase                          gemmPhase
 	ars, acs                       int
 	panels                         int
-	direct, inner                  bool
+	direct, inner, pairs           bool
 	packed                         []float32
 	rowBlock, rowBlocks, colBlocks int
 }
 
 func (t *gemmTask) do(worker, item int) {
+	s := t.p.scratch[worker]
 	if t.phase == packB {
-		t.pack(item)
+		t.pack(s, item)
 		return
 	}
-	t.multiply(t.p.scratch[worker], item)
+	t.multiply(s, item)
+}
+
+// depth returns how many elements k steps of the sum are as they are packed.
+func (t *gemmTask) depth(k int) int {
+	if t.pairs {
+		return (k + 1) / 2
+	}
+	return k
 }
 
 // pack lays panel j of B out as the micro-kernel reads it: nr columns, one row
 // of k after the other, zeros where the matrix ends.
-func (t *gemmTask) pack(j int) {
-	nr := t.p.ops.nr
-	dst := t.packed[j*nr*t.K : (j+1)*nr*t.K]
+func (t *gemmTask) pack(s *scratch, j int) {
+	nr, depth := t.p.ops.nr, t.depth(t.K)
+	dst := t.packed[j*nr*depth : (j+1)*nr*depth]
 	if t.Form != NT {
 		t.packRows(dst, j, 0, t.K)
 		return
@@ -208,22 +219,27 @@ func (t *gemmTask) pack(j int) {
 	for c := 0; c < nr; {
 		n := first + c
 		if c >= cols {
-			for l := range t.K {
+			for l := range depth {
 				clear(dst[l*nr+c : (l+1)*nr])
 			}
 			break
 		}
 		b := &t.B[n/part]
 		rows := min(cols-c, part-n%part)
-		t.p.ops.packT(dst[c:], b.Data[n%part*b.Stride:], b.Stride, rows, t.K)
+		x := b.Data[n%part*b.Stride:]
+		if t.pairs {
+			t.p.ops.packPairsT(s.floats(0, nr*pairStride), dst[c:], x, b.Stride, rows, t.K)
+		} else {
+			t.p.ops.packT(dst[c:], x, b.Stride, rows, t.K)
+		}
 		c += rows
 	}
 	t.round(dst)
 }
 
-// round rounds what was packed.
+// round rounds what was packed and is not in pairs, which are rounded already.
 func (t *gemmTask) round(x []float32) {
-	if t.Precision == BF16 {
+	if t.Precision == BF16 && !t.pairs {
 		t.p.ops.roundBF16(x, x)
 	}
 }
@@ -234,6 +250,22 @@ func (t *gemmTask) packRows(dst []float32, j, k, n int) {
 	first := j * nr
 	cols := min(nr, t.N-first)
 	part := t.K / t.BParts
+	if t.pairs {
+		row := func(l int) []float32 {
+			b := &t.B[l/part]
+			return b.Data[l%part*b.Stride+first:][:cols]
+		}
+		for l := k; l < k+n; l += 2 {
+			var next []float32
+			if l+1 < k+n {
+				next = row(l + 1)
+			}
+			t.p.ops.interleave(dst[:nr], row(l), next)
+			clear(dst[cols:nr])
+			dst = dst[nr:]
+		}
+		return
+	}
 	defer t.round(dst[:n*nr])
 	for l := k; l < k+n; {
 		b := &t.B[l/part]
@@ -276,8 +308,27 @@ func (o *ops) packT(dst, src []float32, stride, rows, k int) {
 	}
 }
 
+// pairStride is the distance of the rows of pairs that packPairsT makes on the way.
+const pairStride = kBlock/2 + 16
+
+// packPairsT is packT of pairs: dst[l*nr+r] becomes the pair of src[r*stride+2l] and
+// the element after it. buf holds nr*pairStride elements.
+func (o *ops) packPairsT(buf, dst, src []float32, stride, rows, k int) {
+	for l := 0; l < k; l += kBlock {
+		n := min(kBlock, k-l)
+		for r := range rows {
+			o.pairs(buf[r*pairStride:][:(n+1)/2], src[r*stride+l:][:n])
+		}
+		o.packT(dst[l/2*o.nr:], buf, pairStride, rows, (n+1)/2)
+	}
+}
+
 func (t *gemmTask) multiply(s *scratch, item int) {
 	o := t.p.ops
+	block, depth := o.block, t.depth(t.K)
+	if t.pairs {
+		block = o.blockPairs
+	}
 	nr := o.nr
 	rb, cb := item%t.rowBlocks, item/t.rowBlocks
 	row := rb * t.rowBlock
@@ -294,18 +345,19 @@ func (t *gemmTask) multiply(s *scratch, item int) {
 		w.ldb = t.B[0].Stride
 	}
 	for k := 0; k < t.K || k == 0; k += kBlock {
-		w.k = min(kBlock, t.K-k)
+		n := min(kBlock, t.K-k)
+		w.k = t.depth(n)
 		w.add = t.Accumulate || k > 0
 		var inner []float32
 		if t.inner {
 			inner = s.floats(1, (lastPanel-panel)*w.k*nr)
 			for j := panel; j < lastPanel; j++ {
-				t.packRows(inner[(j-panel)*w.k*nr:], j, k, w.k)
+				t.packRows(inner[(j-panel)*w.k*nr:], j, k, n)
 			}
 		}
 		for first := row; first < row+rows; first += rowBlock {
 			w.rows = min(rowBlock, row+rows-first)
-			t.takeA(s, first, k, lastPanel-panel)
+			t.takeA(s, first, k, n, lastPanel-panel)
 			for j := panel; j < lastPanel; j++ {
 				switch {
 				case t.direct:
@@ -313,11 +365,11 @@ func (t *gemmTask) multiply(s *scratch, item int) {
 				case t.inner:
 					w.b = inner[(j-panel)*w.k*nr:]
 				default:
-					w.b = t.packed[(j*t.K+k)*nr:]
+					w.b = t.packed[(j*depth+t.depth(k))*nr:]
 				}
 				w.c = t.C.Data[first*t.C.Stride+j*nr:]
 				w.cols = min(nr, t.N-j*nr)
-				o.block(w)
+				block(w)
 			}
 		}
 	}
@@ -327,10 +379,27 @@ func (t *gemmTask) multiply(s *scratch, item int) {
 // takeA has the worker's tile read the rows and columns of A it is about to
 // multiply, copied when that pays: rows a power of two apart share the few ways
 // of a cache, and a column of a transposed A is far apart.
-func (t *gemmTask) takeA(s *scratch, row, k, panels int) {
+func (t *gemmTask) takeA(s *scratch, row, k, n, panels int) {
 	w, o := &s.tile, t.p.ops
 	a := t.A.Data[row*t.ars+k*t.acs:]
 	switch {
+	case t.pairs && t.Form == TN:
+		buf := s.floats(0, w.rows*w.k)
+		for l := 0; l < n; l += 2 {
+			var next []float32
+			if l+1 < n {
+				next = a[(l+1)*t.acs:][:w.rows]
+			}
+			o.interleave(buf[l/2*w.rows:][:w.rows], a[l*t.acs:][:w.rows], next)
+		}
+		w.setA(o.mr, buf, 1, w.rows)
+	case t.pairs:
+		stride := w.k + 16
+		buf := s.floats(0, w.rows*stride)
+		for i := range w.rows {
+			o.pairs(buf[i*stride:][:w.k], a[i*t.ars:][:n])
+		}
+		w.setA(o.mr, buf, stride, 1)
 	case t.Form == TN && o.groups != nil:
 		// Groups of rows side by side, no power of two apart.
 		w.group = o.mr*w.k + 16

@@ -29,6 +29,34 @@ func pool(t testing.TB, jobs int, set Set) *Pool {
 	return p
 }
 
+// variant is a set of kernels under test: one this processor has, one of plain Go
+// only, or one that runs in an emulator.
+type variant struct {
+	name string
+	ops  *ops
+	// exact says that products of pairs have the bits of their specification, which a
+	// processor is not held to.
+	exact bool
+}
+
+func (v variant) String() string { return v.name }
+
+// pool returns a pool of the variant's kernels.
+func (v variant) pool(t testing.TB, jobs int) *Pool {
+	p := pool(t, jobs, Reference)
+	p.ops = v.ops
+	return p
+}
+
+// native returns this processor's sets.
+func native() []variant {
+	var out []variant
+	for _, s := range sets() {
+		out = append(out, variant{name: s.String(), ops: opsOf(s)})
+	}
+	return out
+}
+
 func random(r *rand.Rand, n int) []float32 {
 	x := make([]float32, n)
 	for i := range x {
@@ -108,14 +136,16 @@ func TestParseSet(t *testing.T) {
 
 // TestGemm holds every form, over odd shapes and strides, against sums in
 // float64.
-func TestGemm(t *testing.T) {
+func TestGemm(t *testing.T) { testGemm(t, native()) }
+
+func testGemm(t *testing.T, variants []variant) {
 	r := rand.New(rand.NewPCG(1, 1))
 	shapes := [][3]int{{1, 1, 1}, {2, 3, 5}, {14, 32, 16}, {15, 33, 7}, {13, 31, 257}, {29, 66, 300}, {113, 97, 40}, {240, 48, 513}, {6, 16, 64}}
 	for range 10 {
 		shapes = append(shapes, [3]int{1 + r.IntN(130), 1 + r.IntN(130), 1 + r.IntN(600)})
 	}
-	for _, set := range sets() {
-		p := pool(t, 3, set)
+	for _, set := range variants {
+		p := set.pool(t, 3)
 		for _, s := range shapes {
 			m, n, k := s[0], s[1], s[2]
 			for _, form := range []Form{NN, NT, TN} {
@@ -170,10 +200,12 @@ func TestGemm(t *testing.T) {
 	}
 }
 
-func TestGemmEpilogues(t *testing.T) {
+func TestGemmEpilogues(t *testing.T) { testGemmEpilogues(t, native()) }
+
+func testGemmEpilogues(t *testing.T, variants []variant) {
 	r := rand.New(rand.NewPCG(1, 2))
-	for _, set := range sets() {
-		p := pool(t, 2, set)
+	for _, set := range variants {
+		p := set.pool(t, 2)
 		m, part, k := 37, 19, 45
 		n := 3 * part
 		a := Mat{random(r, m*k), k}
@@ -277,7 +309,9 @@ func TestScatterAdd(t *testing.T) {
 	}
 }
 
-func TestAdamW(t *testing.T) {
+func TestAdamW(t *testing.T) { testAdamW(t, native()) }
+
+func testAdamW(t *testing.T, variants []variant) {
 	r := rand.New(rand.NewPCG(2, 5))
 	const n = 20011
 	w0, g, m0, v0 := random(r, n), random(r, n), random(r, n), random(r, n)
@@ -285,8 +319,8 @@ func TestAdamW(t *testing.T) {
 		v0[i] *= v0[i]
 	}
 	s := AdamWStep{LR: 1e-2, Beta1: 0.9, Beta2: 0.99, Eps: 1e-6, Decay: 0.1, GradScale: 0.5, BiasCorrection1: 0.3, BiasCorrection2: 0.2}
-	for _, set := range sets() {
-		p := pool(t, 2, set)
+	for _, set := range variants {
+		p := set.pool(t, 2)
 		w, m, v := slices.Clone(w0), slices.Clone(m0), slices.Clone(v0)
 		AdamW(p, w, g, m, v, s)
 		for i := range w {
@@ -301,15 +335,17 @@ func TestAdamW(t *testing.T) {
 	}
 }
 
-func TestSums(t *testing.T) {
+func TestSums(t *testing.T) { testSums(t, native()) }
+
+func testSums(t *testing.T, variants []variant) {
 	r := rand.New(rand.NewPCG(2, 6))
 	x := random(r, 3*squareChunk+17)
 	var want float64
 	for _, v := range x {
 		want += float64(v) * float64(v)
 	}
-	for _, set := range sets() {
-		p := pool(t, 3, set)
+	for _, set := range variants {
+		p := set.pool(t, 3)
 		if got := SumSquares(p, x); math.Abs(got-want) > 1e-6*want {
 			t.Errorf("%v: %v, want %v", set, got, want)
 		}

@@ -13,10 +13,10 @@ import (
 var lengths = []int{1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 100, 128, 257, 768}
 
 // vectorSets calls f for each set but the reference, with the reference beside.
-func vectorSets(t *testing.T, f func(t *testing.T, got, want *ops)) {
-	for _, s := range sets() {
-		if s != Reference {
-			t.Run(s.String(), func(t *testing.T) { f(t, opsOf(s), &referenceOps) })
+func vectorSets(t *testing.T, variants []variant, f func(t *testing.T, got, want *ops)) {
+	for _, v := range variants {
+		if v.ops != &referenceOps {
+			t.Run(v.name, func(t *testing.T) { f(t, v.ops, &referenceOps) })
 		}
 	}
 }
@@ -49,8 +49,10 @@ func guarded(t *testing.T, x []float32) ([]float32, func()) {
 	}
 }
 
-func TestActivationsAgree(t *testing.T) {
-	vectorSets(t, func(t *testing.T, got, want *ops) {
+func TestActivationsAgree(t *testing.T) { testActivationsAgree(t, native()) }
+
+func testActivationsAgree(t *testing.T, variants []variant) {
+	vectorSets(t, variants, func(t *testing.T, got, want *ops) {
 		var x []float32
 		for v := -14.0; v < 14; v += 0.01 {
 			x = append(x, float32(v))
@@ -81,9 +83,11 @@ func TestActivationsAgree(t *testing.T) {
 	})
 }
 
-func TestRowsAgree(t *testing.T) {
+func TestRowsAgree(t *testing.T) { testRowsAgree(t, native()) }
+
+func testRowsAgree(t *testing.T, variants []variant) {
 	r := rand.New(rand.NewPCG(3, 1))
-	vectorSets(t, func(t *testing.T, got, want *ops) {
+	vectorSets(t, variants, func(t *testing.T, got, want *ops) {
 		for _, n := range lengths {
 			x, y, z := random(r, n), random(r, n), random(r, n)
 			twice := func(f func(o *ops, a []float32) []float32, tolerance float64) {
@@ -155,8 +159,10 @@ func TestRowsAgree(t *testing.T) {
 	})
 }
 
-func TestDropoutDecisionsAgree(t *testing.T) {
-	vectorSets(t, func(t *testing.T, got, want *ops) {
+func TestDropoutDecisionsAgree(t *testing.T) { testDropoutDecisionsAgree(t, native()) }
+
+func testDropoutDecisionsAgree(t *testing.T, variants []variant) {
+	vectorSets(t, variants, func(t *testing.T, got, want *ops) {
 		for _, p := range []float32{0.001, 0.1, 0.5, 0.999} {
 			d := Dropout{Key: counter.NewKey(9, "test"), P: p}
 			for _, n := range []int{1, 128, 129, 1000} {
@@ -171,8 +177,10 @@ func TestDropoutDecisionsAgree(t *testing.T) {
 	})
 }
 
-func TestTranspose(t *testing.T) {
-	vectorSets(t, func(t *testing.T, got, _ *ops) {
+func TestTranspose(t *testing.T) { testTranspose(t, native()) }
+
+func testTranspose(t *testing.T, variants []variant) {
+	vectorSets(t, variants, func(t *testing.T, got, _ *ops) {
 		if got.transpose == nil {
 			return
 		}

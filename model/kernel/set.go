@@ -24,9 +24,12 @@ const (
 	AVX2
 	// AVX512 needs AVX-512 F, BW, DQ and VL besides.
 	AVX512
+	// AVX512BF16 needs AVX512_BF16 besides, and multiplies pairs of bf16 where the
+	// precision is that. All else is AVX512's.
+	AVX512BF16
 )
 
-var setNames = [...]string{Reference: "ref", AVX2: "avx2", AVX512: "avx512"}
+var setNames = [...]string{Reference: "ref", AVX2: "avx2", AVX512: "avx512", AVX512BF16: "bf16"}
 
 // String returns the name ParseSet knows the set by.
 func (s Set) String() string {
@@ -43,19 +46,12 @@ var ErrUnknownSet = errors.New("unknown set of kernels")
 // cannot run.
 var ErrUnavailable = errors.New("this processor cannot run the set of kernels")
 
-// ParseSet returns the set of the given name ("ref", "avx2", "avx512"), and the best available one
-// for the empty name. Programs call it with the environment variable
-// TRIBUTARY_KERNEL.
+// ParseSet returns the set of the given name ("ref", "avx2", "avx512", "bf16"), and
+// the best available one for the empty name. Programs call it with the environment
+// variable TRIBUTARY_KERNEL.
 func ParseSet(name string) (Set, error) {
-	switch name {
-	case "":
+	if name == "" {
 		return Best(), nil
-	case "bf16":
-		why := "it has no bf16 instructions (AVX-512 BF16)"
-		if hasBF16 {
-			why = "there are none for its bf16 instructions yet; --precision bf16 rounds to bf16 with the others"
-		}
-		return Reference, fmt.Errorf("kernels %q: %w: %s", name, ErrUnavailable, why)
 	}
 	for i, n := range setNames {
 		if n != name {
@@ -90,6 +86,12 @@ type ops struct {
 	copies bool
 	// block adds the product of a strided A and a packed panel of B to C; see tile.
 	block func(t *tile)
+	// blockPairs is block on pairs of bf16, pairs and interleave make such of the
+	// rows of A and B; see bf16.go. Nil where there are none: factors of products are
+	// then rounded to bf16 and multiplied as float32.
+	blockPairs func(t *tile)
+	pairs      func(dst, src []float32)
+	interleave func(dst, x, y []float32)
 	// groups copies a transposed A so that each mr rows lie together; see the
 	// generator. Nil where there is none.
 	groups func(dst, src []float32, stride, rows, k, group int)

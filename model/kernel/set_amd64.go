@@ -14,15 +14,16 @@ func (s Set) Available() bool {
 		return x.HasAVX2 && x.HasFMA
 	case AVX512:
 		return x.HasAVX2 && x.HasFMA && x.HasAVX512F && x.HasAVX512BW && x.HasAVX512DQ && x.HasAVX512VL
+	case AVX512BF16:
+		return AVX512.Available() && x.HasAVX512BF16
 	}
 	return false
 }
 
-// hasBF16 says that the processor multiplies bf16.
-var hasBF16 = cpu.X86.HasAVX512BF16
-
 func opsOf(s Set) *ops {
 	switch s {
+	case AVX512BF16:
+		return &bf16Ops
 	case AVX512:
 		return &avx512Ops
 	case AVX2:
@@ -50,6 +51,22 @@ var (
 		softmaxBackward: softmaxBackward512, dropoutBits: dropoutBits512,
 	}
 )
+
+// bf16Ops is avx512Ops with products of pairs.
+var bf16Ops = func() ops {
+	o := avx512Ops
+	o.blockPairs, o.pairs, o.interleave = gemmBF16, pairs512, interleave512
+	return o
+}()
+
+//go:noescape
+func gemmBF16(t *tile)
+
+//go:noescape
+func pairs512(dst, src []float32)
+
+//go:noescape
+func interleave512(dst, x, y []float32)
 
 //go:noescape
 func gemm2(t *tile)

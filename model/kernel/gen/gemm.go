@@ -11,11 +11,15 @@ type isa struct {
 	// rows and vectors are the height and the width, in registers, of the tile of C
 	// that is held in registers.
 	rows, vectors int
+	// pairs says that the elements of A and B are pairs of bf16, two steps of k.
+	pairs bool
 }
 
 var (
 	avx512 = isa{name: "512", lanes: 16, reg: "Z", rows: 14, vectors: 2}
 	avx2   = isa{name: "2", lanes: 8, reg: "Y", rows: 6, vectors: 2}
+	// A pair is broadcast like a float32, so the tile is that of AVX-512.
+	avx512BF16 = isa{name: "BF16", lanes: 16, reg: "Z", rows: 14, vectors: 2, pairs: true}
 )
 
 // gemm prints the micro-kernel: C[rows, cols] (+)= A*B for one packed panel of B,
@@ -187,7 +191,11 @@ func tileRows(p *printer, s isa, r, v int) {
 	for i := range r {
 		p.op("VBROADCASTSS %s, %s", rowOf(i), aReg(i))
 		for j := range v {
-			p.op("VFMADD231PS %s, %s, %s", bReg(j), aReg(i), acc(i, j))
+			if s.pairs {
+				p.op("%s", vdpbf16ps.text(n+j, n+v+i%min(free, 4), i*v+j))
+			} else {
+				p.op("VFMADD231PS %s, %s, %s", bReg(j), aReg(i), acc(i, j))
+			}
 		}
 	}
 	p.op("ADDQ R8, BX")

@@ -61,7 +61,7 @@ func (k *kern) c(v float64) string { return k.bits(math.Float32bits(float32(v)))
 
 func (k *kern) bits(v uint32) string {
 	if k.avx2() {
-		return k.lanes(v, v, v, v, v, v, v, v)
+		return k.table([]uint32{v, v, v, v, v, v, v, v})
 	}
 	r, ok := k.consts[v]
 	if !ok {
@@ -70,21 +70,6 @@ func (k *kern) bits(v uint32) string {
 		k.order = append(k.order, v)
 	}
 	return fmt.Sprintf("Z%d", r)
-}
-
-// lanes returns the address of eight numbers.
-func (k *kern) lanes(v ...uint32) string {
-	name := "w"
-	for i, x := range v {
-		if i == 0 || x != v[0] {
-			name += fmt.Sprintf("%08x", x)
-		}
-	}
-	if k.wide == nil {
-		k.wide = map[string][]uint32{}
-	}
-	k.wide[name+"<>"] = v
-	return name + "<>(SB)"
 }
 
 // set puts a constant into every lane of z.
@@ -218,7 +203,7 @@ func (m mask) kept(z int) {
 		k.op("KMOVW (DX)(R8*1), K3")
 		return
 	}
-	sel := k.lanes(1, 2, 4, 8, 16, 32, 64, 128)
+	sel := k.table([]uint32{1, 2, 4, 8, 16, 32, 64, 128})
 	k.op("MOVBLZX (DX)(R8*1), R8")
 	k.op("VMOVD R8, X%d", z)
 	k.op("VPBROADCASTD X%d, Z%d", z, z)

@@ -16,6 +16,7 @@ import (
 var files = map[string]func(*printer){
 	"gemm_avx512_amd64.s": func(p *printer) { gemm(p, avx512) },
 	"gemm_avx2_amd64.s":   func(p *printer) { gemm(p, avx2) },
+	"gemm_bf16_amd64.s":   func(p *printer) { gemm(p, avx512BF16); bf16(p) },
 	"rows_avx512_amd64.s": func(p *printer) { elementwise(p, avx512); rows(p, avx512) },
 	"rows_avx2_amd64.s":   func(p *printer) { elementwise(p, avx2); silu(p, avx2); roundBF16(p, avx2); rows(p, avx2); masks(p) },
 }

@@ -53,6 +53,21 @@ func (p *printer) u32(v uint32) string {
 	return name + "(SB)"
 }
 
+// table returns the address of numbers that lie one after the other.
+func (p *printer) table(v []uint32) string {
+	name := "w"
+	for i, x := range v {
+		if i == 0 || x != v[0] {
+			name += fmt.Sprintf("%08x", x)
+		}
+	}
+	if p.wide == nil {
+		p.wide = map[string][]uint32{}
+	}
+	p.wide[name+"<>"] = v
+	return name + "<>(SB)"
+}
+
 // constants prints the constants the file asked for.
 func (p *printer) constants() {
 	for _, n := range slices.Sorted(maps.Keys(p.wide)) {

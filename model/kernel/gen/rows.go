@@ -301,7 +301,7 @@ func philox(p *printer, s isa) {
 	k.op("MOVL threshold+40(FP), AX")
 	k.broadcast("AX", 12)
 	if k.avx2() {
-		k.op("VMOVUPS %s, Z13", k.lanes(0, 1, 2, 3, 4, 5, 6, 7))
+		k.op("VMOVUPS %s, Z13", k.table([]uint32{0, 1, 2, 3, 4, 5, 6, 7}))
 	} else {
 		k.op("VMOVDQU32 lanes<>(SB), Z13")
 	}
