@@ -53,7 +53,7 @@ func TestSetsOfKernelsAgree(t *testing.T) {
 	c.NumAttentionHeads = 2
 	var want []float32
 	var loss, size float64
-	for _, set := range []kernel.Set{kernel.Reference, kernel.AVX2, kernel.AVX512} {
+	for _, set := range []kernel.Set{kernel.Reference, kernel.AVX2, kernel.AVX512, kernel.AVX512BF16} {
 		if !set.Available() {
 			continue
 		}
@@ -98,7 +98,7 @@ func TestBF16(t *testing.T) {
 			return gradientsOf(t, m)
 		}
 		loss, want := run(kernel.Reference, 1, kernel.FP32)
-		for _, set := range []kernel.Set{kernel.Reference, kernel.AVX2, kernel.AVX512} {
+		for _, set := range []kernel.Set{kernel.Reference, kernel.AVX2, kernel.AVX512, kernel.AVX512BF16} {
 			if !set.Available() {
 				continue
 			}

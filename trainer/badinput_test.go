@@ -221,7 +221,7 @@ func TestProfileTellsWhereTheTimeWent(t *testing.T) {
 	c := fakeConfig(t.TempDir(), 12)
 	c.Profile = true
 	m := smallModel(t, 1)
-	c.Roofline = MeasureRoofline(m.Pool(), 0)
+	c.Roofline = MeasureRoofline(m.Pool(), m.Precision(), 0)
 	if !(c.Roofline.FLOPS > 1e6 && c.Roofline.Bandwidth > 1e6) {
 		t.Fatalf("roofline %+v", c.Roofline)
 	}

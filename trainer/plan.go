@@ -47,7 +47,7 @@ const planEfficiency = 0.6
 // the run, of which micro sequences (0: all) of up to length tokens go through the
 // model at once.
 func MakePlan(c model.Config, o Optimizer, ema float64, first *masking.Batch, micro, length int, recompute bool, precision kernel.Precision, pool *kernel.Pool) *Plan {
-	p := &Plan{Precision: precision, Available: int64(AvailableBytes()), FLOP: c.FLOP(first), Roofline: MeasureRoofline(pool, 200*time.Millisecond)}
+	p := &Plan{Precision: precision, Available: int64(AvailableBytes()), FLOP: c.FLOP(first), Roofline: MeasureRoofline(pool, precision, 200*time.Millisecond)}
 	for _, x := range model.Shapes(c) {
 		n := int64(x.Size())
 		p.Parameters += n

@@ -25,9 +25,9 @@ type Roofline struct {
 	Bandwidth float64 `json:"bandwidth"`
 }
 
-// MeasureRoofline takes about the given time.
-func MeasureRoofline(pool *kernel.Pool, d time.Duration) Roofline {
-	r := Roofline{FLOPS: kernel.Peak(pool, d/2)}
+// MeasureRoofline takes about the given time; precision is that of the products.
+func MeasureRoofline(pool *kernel.Pool, precision kernel.Precision, d time.Duration) Roofline {
+	r := Roofline{FLOPS: kernel.Peak(pool, precision, d/2)}
 	// Copies of more than the caches hold: a read and a write each.
 	const piece = 1 << 20
 	from, to := make([]float32, 8*piece), make([]float32, 8*piece)

@@ -10,8 +10,10 @@ reads or writes beyond its end faults. For each line
     FUNCTION STACK
 
 of standard input, both addresses in hexadecimal, it calls the function with the
-stack pointer at the return address below its arguments, and prints "ok COUNT", or
-"fault" and what happened. The first line printed says where the slots lie.
+stack pointer at the return address below its arguments, with junk in all other
+registers, and prints "ok" when it has returned, or "fault" and what happened. The
+first line printed holds the address of the first slot, the distance of two, and the
+address that functions are to return to.
 """
 
 import ctypes
@@ -27,11 +29,13 @@ import bochscpu.memory
 PAGE = 4096
 # Where slot i lies: at FIRST + 2*i*SLOT.
 FIRST = 0x10_0000_0000
-# Of the end: a page that halts, at which functions return.
+# Where functions return to: a page of halts.
 HALT = 0x8_0000_0000
 # Physical addresses are given out in order from here.
 PHYSICAL = 0x1000_0000
 PRESENT_WRITABLE = 3
+# No address and no number.
+JUNK = 0xFFFD_5A5A_FFFD_5A5A
 
 
 class Machine:
@@ -55,7 +59,6 @@ class Machine:
             self.map(FIRST + 2 * i * slot, base + i * slot, slot)
         self.map(HALT, self.address(self.pages(b"\xf4" * PAGE)), PAGE)
         self.prepare()
-        self.slots = size // slot
 
     def missing(self, gpa):
         self.fault = self.fault or f"no memory at physical {gpa:#x}"
@@ -126,6 +129,12 @@ class Machine:
             segment.present, segment.selector, segment.base = True, 0x10, 0
             segment.limit, segment.attr = 0xFFFFFFFF, attributes
             setattr(state, name, segment)
+        for name in ("rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", *(f"r{i}" for i in range(8, 16))):
+            setattr(state, name, JUNK)
+        registers = state.zmm
+        for register in registers:
+            register.q = [JUNK] * 8
+        state.zmm = registers
         self.state = state
         hook = bochscpu.Hook()
         hook.exception = self.exception
@@ -143,7 +152,10 @@ class Machine:
         state.rip, state.rsp = function, stack
         self.session.cpu.state = state
         self.session.run(self.hooks)
-        return self.fault, self.session.cpu.rip
+        cpu = self.session.cpu
+        if not self.fault and (cpu.rip, cpu.rsp) != (HALT + 1, stack + 8):
+            self.fault = f"stopped at {cpu.rip:#x}, stack {cpu.rsp:#x}"
+        return self.fault
 
 
 def main():
@@ -152,9 +164,11 @@ def main():
     print(f"{FIRST:x} {2 * slot:x} {HALT:x}", flush=True)
     for line in sys.stdin:
         function, stack = (int(x, 16) for x in line.split())
-        fault, rip = machine.call(function, stack)
-        print(f"fault {fault}" if fault else f"ok {rip:x}", flush=True)
+        fault = machine.call(function, stack)
+        print(f"fault: {fault}" if fault else "ok", flush=True)
 
 
 if __name__ == "__main__":
     main()
+    # The library reports what it leaks at a usual end.
+    os._exit(0)

@@ -5,7 +5,7 @@ import "math"
 // A pair of bf16 lies in the bits of a float32: the element of the even index of
 // the sum in the lower half, its neighbour in the upper. What is here is the
 // specification of the instructions of AVX512_BF16 (Intel, Software Developer's
-// Manual, volume 2, VDPBF16PS and VCVTNE2PS2BF16), which neither read nor set the
+// Manual, volume 2, VDPBF16PS and VCVTNEPS2BF16), which neither read nor set the
 // state of floating point: to nearest and ties to even, and for what is too small
 // to be a normal number, zero.
 

@@ -8,9 +8,9 @@ import "fmt"
 var (
 	// VDPBF16PS adds to each float32 of the destination the products of two pairs.
 	vdpbf16ps = evex{"VDPBF16PS", 0xf3, 0x52}
-	// VCVTNE2PS2BF16 rounds its first operand, in the assembler's order, to the lower
-	// half of the destination and its second to the upper.
-	vcvtne2ps2bf16 = evex{"VCVTNE2PS2BF16", 0xf2, 0x72}
+	// VCVTNEPS2BF16 rounds 16 float32 to half a register. VCVTNE2PS2BF16 would do two
+	// registers at once, but Bochs, the only place to try it, has it wrong.
+	vcvtneps2bf16 = evex{"VCVTNEPS2BF16", 0xf3, 0x72}
 )
 
 // evex is an instruction of three registers in map 0F38 with W clear.
@@ -37,9 +37,15 @@ func (e evex) encode(rm, vvvv, reg int) [6]byte {
 // text returns the line that makes the assembler emit the instruction.
 func (e evex) text(rm, vvvv, reg int) string {
 	b := e.encode(rm, vvvv, reg)
-	return fmt.Sprintf("LONG $0x%02x%02x%02x%02x; WORD $0x%02x%02x // %s Z%d, Z%d, Z%d",
-		b[3], b[2], b[1], b[0], b[5], b[4], e.name, rm, vvvv, reg)
+	operands := fmt.Sprintf("Z%d, Z%d, Z%d", rm, vvvv, reg)
+	if e == vcvtneps2bf16 {
+		operands = fmt.Sprintf("Z%d, Y%d", rm, reg)
+	}
+	return fmt.Sprintf("LONG $0x%02x%02x%02x%02x; WORD $0x%02x%02x // %s %s", b[3], b[2], b[1], b[0], b[5], b[4], e.name, operands)
 }
+
+// round16 prints the rounding of a register to the lower half of the same.
+func round16(p *printer, z int) { p.op("%s", vcvtneps2bf16.text(z, 0, z)) }
 
 // bf16 prints what makes pairs of bf16 of float32, for factors of products.
 func bf16(p *printer) {
@@ -48,7 +54,7 @@ func bf16(p *printer) {
 }
 
 // pairs prints the rounding of a row whose neighbours are multiplied together: 32
-// numbers a round, both halves of a pair from one register.
+// numbers a round.
 func pairs(p *printer) {
 	p.text("pairs512(dst, src []float32)", 0, 48)
 	p.op("MOVQ dst_base+0(FP), DI")
@@ -59,8 +65,10 @@ func pairs(p *printer) {
 	p.line("loop:")
 	p.op("VMOVUPS (SI), Z0")
 	p.op("VMOVUPS 64(SI), Z1")
-	p.op("%s", vcvtne2ps2bf16.text(0, 1, 2))
-	p.op("VMOVUPS Z2, (DI)")
+	round16(p, 0)
+	round16(p, 1)
+	p.op("VMOVUPS Y0, (DI)")
+	p.op("VMOVUPS Y1, 32(DI)")
 	p.op("ADDQ $128, SI")
 	p.op("ADDQ $64, DI")
 	p.op("SUBQ $32, CX")
@@ -80,8 +88,10 @@ func pairs(p *printer) {
 	p.op("KMOVW BX, K3")
 	p.op("VMOVUPS.Z (SI), K1, Z0")
 	p.op("VMOVUPS.Z 64(SI), K2, Z1")
-	p.op("%s", vcvtne2ps2bf16.text(0, 1, 2))
-	p.op("VMOVUPS Z2, K3, (DI)")
+	round16(p, 0)
+	round16(p, 1)
+	p.op("VINSERTI64X4 $1, Y1, Z0, Z0")
+	p.op("VMOVUPS Z0, K3, (DI)")
 	p.line("end:")
 	p.op("VZEROUPPER")
 	p.op("RET")
@@ -104,7 +114,7 @@ func interleave(p *printer) {
 	p.op("MOVQ $-1, AX")
 	var order []uint32
 	for i := range uint32(16) {
-		order = append(order, i|(i+16)<<16)
+		order = append(order, i|(i+32)<<16)
 	}
 	p.op("VMOVUPS %s, Z3", p.table(order))
 	p.op("SUBQ $16, CX")
@@ -112,9 +122,10 @@ func interleave(p *printer) {
 	p.line("loop:")
 	p.op("VMOVUPS (SI), Z0")
 	p.op("VMOVUPS.Z (DX), K2, Z1")
-	p.op("%s", vcvtne2ps2bf16.text(0, 1, 2))
-	p.op("VPERMW Z2, Z3, Z2")
-	p.op("VMOVUPS Z2, (DI)")
+	round16(p, 0)
+	round16(p, 1)
+	p.op("VPERMT2W Z1, Z3, Z0")
+	p.op("VMOVUPS Z0, (DI)")
 	p.op("ADDQ $64, SI")
 	p.op("ADDQ $64, DX")
 	p.op("ADDQ $64, DI")
@@ -128,9 +139,10 @@ func interleave(p *printer) {
 	p.op("KANDW K1, K2, K2")
 	p.op("VMOVUPS.Z (SI), K1, Z0")
 	p.op("VMOVUPS.Z (DX), K2, Z1")
-	p.op("%s", vcvtne2ps2bf16.text(0, 1, 2))
-	p.op("VPERMW Z2, Z3, Z2")
-	p.op("VMOVUPS Z2, K1, (DI)")
+	round16(p, 0)
+	round16(p, 1)
+	p.op("VPERMT2W Z1, Z3, Z0")
+	p.op("VMOVUPS Z0, K1, (DI)")
 	p.line("end:")
 	p.op("VZEROUPPER")
 	p.op("RET")
