@@ -304,3 +304,47 @@ func TestMasksOnAnyText(t *testing.T) {
 		}
 	})
 }
+
+// Whatever shares are asked for, tokens are shown as the mask, as others and as they
+// are in these shares, and never is a special token asked for.
+func TestShownSharesForAnyOptions(t *testing.T) {
+	made := makeSource("s", 8, 60, 20, 12, 20)
+	rapid.Check(t, func(t2 *rapid.T) {
+		share := func(name string) float64 { // a negative value asks for none
+			if v := rapid.Float64Range(0, 0.5).Draw(t2, name); v > 0.01 {
+				return v
+			}
+			return -1
+		}
+		s := setting{objective: rapid.SampledFrom([]string{"bert", "roberta", "albert", "deberta"}).Draw(t2, "objective"), batchSize: 120, sources: map[string]source{"s": made},
+			options: Options{Seed: rapid.Uint64().Draw(t2, "seed"), Share: rapid.Float64Range(0.05, 0.6).Draw(t2, "share"), Replace: share("replace"), Keep: share("keep"), SeqLen: 96}}
+		stream := s.openOr(t2.Fatalf, 0)
+		defer stream.Close()
+		b := batch(t, stream, rapid.Int64Range(0, 1<<20).Draw(t2, "step"), 0, 1)
+		var masked, same, other float64
+		for i, at := range b.Predict {
+			if b.Labels[i] < 5 {
+				t2.Fatalf("the special token %d is asked for", b.Labels[i])
+			}
+			switch b.Tokens[at] {
+			case 4:
+				masked++
+			case b.Labels[i]:
+				same++
+			default:
+				other++
+			}
+		}
+		n := float64(len(b.Predict))
+		replace, keep := max(s.options.Replace, 0), max(s.options.Keep, 0)
+		// A random token is the mask or the token itself once in a thousand times.
+		for _, c := range []struct {
+			name      string
+			got, want float64
+		}{{"masked", masked, 1 - replace - keep}, {"kept", same, keep}, {"replaced", other, replace}} {
+			if off := math.Abs(c.got - n*c.want); off > 5*math.Sqrt(n*c.want*(1-c.want))+0.006*n {
+				t2.Fatalf("%s: %g of %g, want a share of %g", c.name, c.got, n, c.want)
+			}
+		}
+	})
+}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -22,55 +23,102 @@ func bookish() map[string]source {
 	}
 }
 
+// everyObjective returns the settings of all named objectives, those with labels
+// included, and of one point of the grid for each transform, representation and output
+// that batches are built for, over small sources whose weights change at step 6.
+func everyObjective(t *testing.T) (named, grid []setting) {
+	sources := map[string]source{
+		"books": makeSource("books", 1, 10, 3, 20, 20),
+		"wiki":  makeSource("wiki", 2, 60, 12, 10, 20),
+	}
+	known := labels{}
+	frequencies := &Frequencies{Tokens: make([]int64, 1000), Documents: make([]int64, 1000), Count: 70}
+	for _, source := range sources {
+		for doc, tokens := range source.documents() {
+			l := Label{Class: int32(len(tokens) % 3), Value: float64(len(tokens)), Split: int32(1 + len(tokens)/3)}
+			for i, token := range tokens {
+				l.Tags = append(l.Tags, int32(i%4)-1)
+				frequencies.Tokens[token]++
+				frequencies.Documents[token] = 1 + int64(token)%60
+			}
+			known[doc] = l
+		}
+	}
+	base := setting{batchSize: 14, jobs: 1, sources: sources, weights: map[string]float64{"books": 0.3, "wiki": 0.7}, options: Options{Seed: 8, Labels: known, Frequencies: frequencies},
+		stages: []mixer.Stage{{From: 6, Mix: mixer.Mix{{Name: "wiki", Weight: 1}, {Name: "books", Weight: 2}}}}}
+	for _, base.objective = range slices.Concat(Objectives(), LabelledObjectives()) {
+		named = append(named, base)
+	}
+	for p := range Points() {
+		if p.Data == "task" && p.check() == nil {
+			base.objective = p.String()
+			grid = append(grid, base)
+		}
+	}
+	if len(grid) != 4*(4*4)+4*5 {
+		t.Fatalf("%d points", len(grid))
+	}
+	return named, grid
+}
+
 // The digest of a range must be one value, however many goroutines read, however
 // many batches are built ahead, however the steps are cut into ranks and however
 // often the run stops and changes all of these.
 func TestOneDigestForAnyWorkersRanksAndStops(t *testing.T) {
-	const steps = 16
-	sources := bookish()
-	for _, objective := range Objectives() {
-		t.Run(objective, func(t *testing.T) {
-			s := setting{objective: objective, batchSize: 14, jobs: 1, sources: sources, weights: map[string]float64{"books": 0.3, "wiki": 0.7}, options: Options{Seed: 8}}
-			var want Digest
-			stream := s.open(t, 0)
-			for step := range int64(steps) {
-				want.Add(batch(t, stream, step, 0, 1).Digest())
+	const steps = 10
+	reference := func(s setting) (want Digest) {
+		stream := s.open(t, 0)
+		for step := range int64(steps) {
+			want.Add(batch(t, stream, step, 0, 1).Digest())
+		}
+		return want
+	}
+	check := func(t *rapid.T, s setting, want Digest) {
+		var got Digest
+		for step := int64(0); step < steps; {
+			// From here to the next stop one process runs with what it was given.
+			s.jobs = rapid.SampledFrom([]int{1, 2, 3, 8}).Draw(t, "jobs")
+			ranks := rapid.SampledFrom([]int{1, 2, 4, 7}).Draw(t, "ranks")
+			stop := rapid.Int64Range(step+1, steps).Draw(t, "stop")
+			ahead := rapid.IntRange(0, 5).Draw(t, "ahead")
+			// The ranks are processes of their own, or take turns at one stream.
+			apart := s.objective == "bert" || rapid.IntRange(0, 3).Draw(t, "apart") == 0
+			streams := []*Stream{s.openOr(t.Fatalf, ahead)}
+			for apart && len(streams) < ranks {
+				streams = append(streams, s.openOr(t.Fatalf, ahead))
 			}
-			check := func(t *rapid.T, s setting) {
-				var got Digest
-				for step := int64(0); step < steps; {
-					// From here to the next stop one process runs with what it was given.
-					s.jobs = rapid.SampledFrom([]int{1, 2, 3, 8}).Draw(t, "jobs")
-					ranks := rapid.SampledFrom([]int{1, 2, 4, 7}).Draw(t, "ranks")
-					stop := rapid.Int64Range(step+1, steps).Draw(t, "stop")
-					ahead := rapid.IntRange(0, 5).Draw(t, "ahead")
-					for rank := range ranks {
-						stream := s.openOr(t.Fatalf, ahead)
-						for at := step; at < stop; at++ {
-							b, err := stream.Batch(context.Background(), at, rank, ranks)
-							if err != nil {
-								t.Fatal(err)
-							}
-							got.Add(b.Digest())
-						}
-						stream.Close()
+			for rank := range ranks {
+				stream := streams[rank%len(streams)]
+				for at := step; at < stop; at++ {
+					b, err := stream.Batch(context.Background(), at, rank, ranks)
+					if err != nil {
+						t.Fatal(err)
 					}
-					step = stop
-				}
-				if got != want {
-					t.Fatalf("digest %v, want %v", got, want)
+					got.Add(b.Digest())
 				}
 			}
-			if objective == "bert" {
-				rapid.Check(t, func(t *rapid.T) { check(t, s) })
-				return
+			for _, stream := range streams {
+				stream.Close()
 			}
-			// The objectives share all that workers, ranks and stops could touch, so
-			// that a few histories do for the others.
-			for seed := range 4 {
-				rapid.Custom(func(t *rapid.T) bool { check(t, s); return true }).Example(seed)
-			}
+			step = stop
+		}
+		if got != want {
+			t.Fatalf("digest %v, want %v", got, want)
+		}
+	}
+	named, grid := everyObjective(t)
+	for _, s := range named {
+		t.Run(s.objective, func(t *testing.T) { // a hundred histories each
+			want := reference(s)
+			rapid.Check(t, func(t *rapid.T) { check(t, s, want) })
 		})
+	}
+	// The points of the grid share all that workers, ranks and stops could touch.
+	for _, s := range grid {
+		want := reference(s)
+		for seed := range 2 {
+			rapid.Custom(func(t *rapid.T) bool { check(t, s, want); return true }).Example(seed)
+		}
 	}
 }
 

@@ -192,6 +192,8 @@ func (c Component) fault() string {
 		return fmt.Sprintf("the weight of %s is %g; it must be finite", c.Label(), w)
 	case w < 0:
 		return fmt.Sprintf("the weight of %s is %g; it must be positive", c.Label(), w)
+	case w > 0 && !(w >= minWeight && w <= maxWeight):
+		return fmt.Sprintf("the weight of %s is %g; it must be between %g and %g", c.Label(), w, minWeight, maxWeight)
 	case w == 0:
 		return fmt.Sprintf("the weight of %s is 0; leave the source out instead", c.Label())
 	}
@@ -204,8 +206,10 @@ func (c Component) fault() string {
 	return ""
 }
 
-// The bounds of Passes and Times.
+// The bounds of weights, Passes and Times.
 const (
+	minWeight = 1e-30
+	maxWeight = 1e30
 	maxPasses = 1 << 20
 	maxTimes  = 1 << 20
 )

@@ -42,6 +42,45 @@ func TestPermutationOfLargeDomainsInverts(t *testing.T) {
 	})
 }
 
+// Sampled sizes up to a million, whole: every element has one place.
+func TestPermutationOfSampledSizesIsABijection(t *testing.T) {
+	draw := counter.NewKey(3, "sizes").Stream()
+	sizes := []int{1_000_000, 999_983, 999_999, 1<<19 + 1}
+	for range 4 {
+		sizes = append(sizes, 1+draw.IntN(1_000_000))
+	}
+	var seen [1_000_000 / 64]uint64
+	for seed, n := range sizes {
+		p := newPermutation(counter.NewKey(uint64(seed), "test"), uint64(n))
+		clear(seen[:])
+		for x := range uint64(n) {
+			y := p.at(x)
+			if y >= uint64(n) || seen[y/64]>>(y%64)&1 != 0 {
+				t.Fatalf("n %d: %d goes to %d, which is outside or taken", n, x, y)
+			}
+			seen[y/64] |= 1 << (y % 64)
+		}
+	}
+}
+
+// At 2^40 runs of neighbours have places of their own, and where undoes at.
+func TestPermutationAtTwoToTheForty(t *testing.T) {
+	const n = uint64(1) << 40
+	for _, n := range []uint64{n, n - 1, n + 1} {
+		p := newPermutation(counter.NewKey(n, "test"), n)
+		seen := map[uint64]bool{}
+		for _, from := range []uint64{0, n / 3, n - 20_000} {
+			for x := from; x < from+20_000; x++ {
+				y := p.at(x)
+				if y >= n || seen[y] || p.where(y) != x {
+					t.Fatalf("n %d: %d goes to %d, taken: %v, and back to %d", n, x, y, seen[y], p.where(y))
+				}
+				seen[y] = true
+			}
+		}
+	}
+}
+
 // Every element must be as likely as any other at every place, also in small
 // domains, where a weak network would show first.
 func TestPermutationPlacesElementsUniformly(t *testing.T) {

@@ -122,6 +122,45 @@ func TestWeightings(t *testing.T) {
 	}
 }
 
+// Whatever the weights, a mix is refused with a reason or gives each source its share.
+func TestAnyWeightsAreSharesOrAClearError(t *testing.T) {
+	sources := threeSources()
+	rapid.Check(t, func(t *rapid.T) {
+		weight := rapid.OneOf(
+			rapid.SampledFrom([]float64{0, -1, math.Inf(1), math.Inf(-1), math.NaN(), math.MaxFloat64, 5e-324, -0.0}),
+			rapid.Float64Range(1e-6, 1e6), rapid.Float64())
+		mix := Mix{{Name: "books", Weight: weight.Draw(t, "books")}, {Name: "wiki", Weight: weight.Draw(t, "wiki")}, {Name: "web", Weight: weight.Draw(t, "web")}}
+		bad := slices.ContainsFunc(mix, func(c Component) bool { return !(c.Weight >= 1e-30 && c.Weight <= 1e30) })
+		m, err := newMixer(Options{Mix: mix}, sources)
+		sum, least := 0.0, math.Inf(1)
+		for _, c := range mix {
+			sum += c.Weight
+			least = min(least, c.Weight)
+		}
+		var mixErr *MixError
+		switch {
+		case bad:
+			if !errors.As(err, &mixErr) || !strings.Contains(err.Error(), "the weight of ") {
+				t.Fatalf("%v: error %v", mix, err)
+			}
+		case err != nil:
+			// No share may be below one in 2^22 samples.
+			if least/sum > 1e-6 {
+				t.Fatalf("%v: error %v", mix, err)
+			}
+			if !strings.Contains(err.Error(), "is too small: it would get") {
+				t.Fatalf("%v: error %v", mix, err)
+			}
+		default:
+			for _, task := range m.Tasks() {
+				if want := task.Weight / sum; math.Abs(task.TokenShare-want) > 1e-6 {
+					t.Fatalf("%v: %s has %g of the tokens, want %g", mix, task.Name, task.TokenShare, want)
+				}
+			}
+		}
+	})
+}
+
 // Weights that change over many steps go from the old shares to the new ones, and
 // no sample of any source is repeated or skipped on the way.
 func TestWeightsRamp(t *testing.T) {

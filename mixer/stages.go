@@ -341,6 +341,10 @@ func (l *layer) lay(r *rung, more bool, next int64) error {
 		}
 		var err error
 		if st.turns, err = newTurns(rates); err != nil {
+			var small *shareError
+			if errors.As(err, &small) {
+				return fmt.Errorf("the mix of step %d: the share of %s is too small: it would get %s", r.step, sources[small.task].Label(), small.reason)
+			}
 			labels := make([]string, len(sources))
 			for i, s := range sources {
 				labels[i] = s.Label()

@@ -72,13 +72,21 @@ func newTurns(rates []*big.Float) (*turns, error) {
 		t.length *= 2
 	}
 	if t.length > maxPeriod {
-		return nil, fmt.Errorf("%w: task %d would get one sample in %d", errShare, slices.Index(shares, slices.Min(shares)), one/slices.Min(shares))
+		least := slices.Min(shares)
+		return nil, &shareError{slices.Index(shares, least), fmt.Sprintf("one sample in %d, and may get one in %d at the least", one/least, maxPeriod)}
 	}
 	return t, nil
 }
 
-// errShare means that a share cannot be kept to within one sample.
-var errShare = errors.New("a share of the samples is too small")
+// shareError means that the share of a task cannot be kept to within one sample.
+type shareError struct {
+	task   int
+	reason string
+}
+
+func (e *shareError) Error() string {
+	return fmt.Sprintf("the share of task %d is too small: it would get %s", e.task, e.reason)
+}
 
 // ratePrecision is that of rates in bits: enough for shares of 63 bits to come
 // out the same however the rates are scaled.
@@ -114,7 +122,7 @@ func fixedShares(rates []*big.Float) ([]uint64, error) {
 	}
 	for i, s := range shares {
 		if s == 0 {
-			return nil, fmt.Errorf("%w: task %d would get less than one sample in 2^63", errShare, i)
+			return nil, &shareError{i, "less than one sample in 2^63"}
 		}
 	}
 	return shares, nil
