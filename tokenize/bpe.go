@@ -419,34 +419,50 @@ type bpeForm struct {
 // mergeList reads merges as pairs, or as the strings "a b" of older files.
 type mergeList [][2]string
 
-// UnmarshalJSON reads either form.
+// UnmarshalJSON reads an array of bounded length.
 func (l *mergeList) UnmarshalJSON(data []byte) error {
-	var pairs [][]string
-	if err := json.Unmarshal(data, &pairs); err == nil {
-		*l = make(mergeList, 0, len(pairs))
-		for i, p := range pairs {
-			if len(p) != 2 {
-				return fmt.Errorf("merge %d has %d sides", i, len(p))
-			}
-			*l = append(*l, [2]string{p[0], p[1]})
-		}
-		return nil
-	}
-	var lines []string
-	if err := json.Unmarshal(data, &lines); err != nil {
+	list, err := decodeList[mergeForm](data, maxMerges, "merges")
+	if err != nil {
 		return err
 	}
-	*l = make(mergeList, 0, len(lines))
-	for i, line := range lines {
-		if strings.HasPrefix(line, "#version") {
+	*l = make(mergeList, 0, len(list))
+	for i, e := range list {
+		// Older files begin with the version of their format.
+		if e.line && strings.HasPrefix(e.pair[0], "#version") {
 			continue
 		}
-		left, right, ok := strings.Cut(line, " ")
-		if !ok || strings.Contains(right, " ") {
-			return fmt.Errorf("merge %d is %q, want two pieces", i, line)
+		if e.line {
+			left, right, ok := strings.Cut(e.pair[0], " ")
+			if !ok || strings.Contains(right, " ") {
+				return fmt.Errorf("merge %d is %.100q, want two pieces", i, e.pair[0])
+			}
+			e.pair = [2]string{left, right}
 		}
-		*l = append(*l, [2]string{left, right})
+		*l = append(*l, e.pair)
 	}
+	return nil
+}
+
+// mergeForm is a merge in a file: two pieces, or a line with both.
+type mergeForm struct {
+	pair [2]string
+	line bool
+}
+
+// UnmarshalJSON reads either form.
+func (e *mergeForm) UnmarshalJSON(data []byte) error {
+	if len(data) > 0 && data[0] == '"' {
+		e.line = true
+		return json.Unmarshal(data, &e.pair[0])
+	}
+	var sides []string
+	if err := json.Unmarshal(data, &sides); err != nil {
+		return err
+	}
+	if len(sides) != 2 {
+		return fmt.Errorf("it has %d sides", len(sides))
+	}
+	e.pair = [2]string(sides)
 	return nil
 }
 

@@ -2,6 +2,7 @@ package tokenize
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,9 +12,6 @@ import (
 
 	"github.com/tributary-ml/tributary/ingest/store"
 )
-
-// maxFile bounds the tokenizer files that are read.
-const maxFile = 256 << 20
 
 // The names of the files of a tokenizer's directory.
 const (
@@ -27,7 +25,7 @@ type tokenizerForm struct {
 	Version       string          `json:"version"`
 	Truncation    json.RawMessage `json:"truncation"`
 	Padding       json.RawMessage `json:"padding"`
-	AddedTokens   []AddedToken    `json:"added_tokens"`
+	AddedTokens   addedList       `json:"added_tokens"`
 	Normalizer    json.RawMessage `json:"normalizer"`
 	PreTokenizer  json.RawMessage `json:"pre_tokenizer"`
 	PostProcessor json.RawMessage `json:"post_processor"`
@@ -89,12 +87,19 @@ func readFile(path string) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", path, err)
+	}
+	if info.Size() > maxFile {
+		return nil, fmt.Errorf("reading %s: it has %d bytes, and no tokenizer has more than %d", path, info.Size(), maxFile)
+	}
 	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
 	if err != nil {
 		return nil, fmt.Errorf("reading %s: %w", path, err)
 	}
 	if len(data) > maxFile {
-		return nil, fmt.Errorf("reading %s: larger than %d bytes, which no tokenizer is", path, maxFile)
+		return nil, fmt.Errorf("reading %s: it has more than %d bytes, as no tokenizer does", path, maxFile)
 	}
 	return data, nil
 }
@@ -128,6 +133,9 @@ func parse(data []byte, config tokenizerConfig) (*Tokenizer, error) {
 		return nil, err
 	}
 	if t.decoder, err = readDecoder(form.Decoder, 0); err != nil {
+		return nil, err
+	}
+	if err := cmp.Or(checkGrowth("normalizer", t.normalizer), checkGrowth("decoder", t.decoder)); err != nil {
 		return nil, err
 	}
 	if t.model, err = readModel(form.Model); err != nil {
@@ -188,6 +196,15 @@ func (t *Tokenizer) Save(dir string) error {
 		}
 	}
 	return nil
+}
+
+// addedList are the added tokens of a file.
+type addedList []AddedToken
+
+// UnmarshalJSON reads an array of bounded length.
+func (l *addedList) UnmarshalJSON(data []byte) (err error) {
+	*l, err = decodeList[AddedToken](data, maxAdded, "added tokens")
+	return err
 }
 
 // UnmarshalJSON reads an object of pieces and ids. Unlike a Go map it refuses a

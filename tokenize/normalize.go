@@ -235,9 +235,6 @@ func (n *normalizerChain) normalize(p *part) error {
 	return nil
 }
 
-// maxNesting bounds sequences of sequences.
-const maxNesting = 8
-
 func readNormalizer(raw json.RawMessage, depth int) (normalizer, error) {
 	const kind = "normalizer"
 	name, err := componentType(kind, raw)
@@ -281,9 +278,12 @@ func readChain[T any](kind string, raw json.RawMessage, field string, depth int,
 	if err := json.Unmarshal(raw, &form); err != nil {
 		return nil, fmt.Errorf("%s: %w", kind, err)
 	}
-	var list []json.RawMessage
-	if err := json.Unmarshal(form[field], &list); err != nil {
-		return nil, fmt.Errorf("%s: the steps of a Sequence: %w", kind, err)
+	if isNull(form[field]) {
+		return nil, fmt.Errorf("%s: a Sequence has no %s", kind, field)
+	}
+	list, err := decodeList[json.RawMessage](form[field], maxSteps, "steps of a Sequence")
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", kind, err)
 	}
 	steps := make([]T, 0, len(list))
 	for _, one := range list {

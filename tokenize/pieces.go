@@ -77,13 +77,14 @@ func newPieceTable(m *bpe) *pieceTable {
 	if !ok {
 		return nil
 	}
+	var scratch bpeWord
 	// Both sides of a merge are shorter than what it gives.
 	for len(made) > 0 {
 		id, ways := made[0].id, 1
 		for ways < len(made) && made[ways].id == id {
 			ways++
 		}
-		raw, ok := t.make(m, id, made[:ways])
+		raw, ok := t.make(m, &scratch, id, made[:ways])
 		if !ok {
 			return nil
 		}
@@ -181,7 +182,7 @@ func (m *bpe) ways() ([]way, bool) {
 // make finds which of the merges that give a piece does so when the piece's own
 // text is merged, and returns that text; it is empty when none does. It reports
 // false when the table cannot hold the piece.
-func (t *pieceTable) make(m *bpe, id int32, ways []way) (string, bool) {
+func (t *pieceTable) make(m *bpe, word *bpeWord, id int32, ways []way) (string, bool) {
 	if t.rank[id] != unmade {
 		return "", true // a symbol, made of itself and of nothing
 	}
@@ -212,8 +213,7 @@ func (t *pieceTable) make(m *bpe, id int32, ways []way) (string, bool) {
 	if len(raw) > maxOddPiece {
 		return "", false
 	}
-	var word bpeWord
-	m.mergeText(&word, []byte(raw))
+	m.mergeText(word, []byte(raw))
 	if len(word.ids) != 1 || word.ids[0] != id {
 		return "", true
 	}

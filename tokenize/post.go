@@ -87,6 +87,10 @@ func (t *templateProcessing) frame(pair bool) []framed {
 // check refuses templates that name what they don't define.
 func (t *templateProcessing) check() error {
 	for _, list := range [][]templatePart{t.Single, t.Pair} {
+		if len(list) > maxSteps {
+			return fmt.Errorf("the template has %d parts, and may have %d", len(list), maxSteps)
+		}
+		sequences := 0
 		for _, p := range list {
 			switch {
 			case p.SpecialToken != nil:
@@ -97,6 +101,10 @@ func (t *templateProcessing) check() error {
 				return fmt.Errorf("a part of the template is neither a token nor a sequence")
 			case p.Sequence.ID != "A" && p.Sequence.ID != "B":
 				return fmt.Errorf("the template names the sequence %q, want A or B", p.Sequence.ID)
+			default:
+				if sequences++; sequences > 4 {
+					return fmt.Errorf("the template has the texts more than 4 times")
+				}
 			}
 		}
 	}

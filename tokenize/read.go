@@ -114,7 +114,9 @@ func parseVocabMerges(vocab, merges []byte, config tokenizerConfig) (*Tokenizer,
 		if !ok || strings.Contains(right, " ") {
 			return nil, fmt.Errorf("merges.txt line %d: %q are not two pieces", i+1, line)
 		}
-		m.pairs = append(m.pairs, [2]string{left, right})
+		if m.pairs = append(m.pairs, [2]string{left, right}); len(m.pairs) > maxMerges {
+			return nil, fmt.Errorf("merges.txt has more than %d merges", maxMerges)
+		}
 	}
 	level := func(trim bool) *byteLevel {
 		return &byteLevel{Type: "ByteLevel", AddPrefixSpace: config.prefixSpace, TrimOffsets: trim, UseRegex: true}

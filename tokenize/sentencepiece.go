@@ -104,7 +104,9 @@ func readSPM(data []byte) (*spmModel, error) {
 				}
 				return nil
 			})
-			m.pieces = append(m.pieces, p)
+			if m.pieces = append(m.pieces, p); len(m.pieces) > maxVocabulary {
+				return fmt.Errorf("there are more than %d pieces", maxVocabulary)
+			}
 			return err
 		case 2:
 			return protoFields(field.bytes, func(field protoField) error {
@@ -195,7 +197,15 @@ func parseSentencePiece(data []byte, config tokenizerConfig) (*Tokenizer, error)
 		if unk >= 0 {
 			m.unkToken = &pieces[unk].piece
 		}
+		for id, p := range spm.pieces {
+			if len(p.text) > maxScored {
+				return nil, fmt.Errorf("piece %d, %.20q..., has %d bytes, and may have %d in a BPE model", id, p.text, len(p.text), maxScored)
+			}
+		}
 		m.pairs = mergesOfScores(spm.pieces, m.vocab)
+		if len(m.pairs) > maxMerges {
+			return nil, fmt.Errorf("there are more than %d merges", maxMerges)
+		}
 		if err := m.prepare(); err != nil {
 			return nil, err
 		}

@@ -58,6 +58,9 @@ func newTrie(keys []string, values []int32) (*trie, error) {
 	// An explicit stack: keys may be as long as a hostile file makes them.
 	b.waiting = append(b.waiting, trieNode{0, 0, len(order), 0})
 	for len(b.waiting) > 0 {
+		if len(b.units) > maxTrie {
+			return nil, fmt.Errorf("the pieces take more than %d places in a trie", maxTrie)
+		}
 		n := b.waiting[len(b.waiting)-1]
 		b.waiting = b.waiting[:len(b.waiting)-1]
 		b.place(n.node, n.lo, n.hi, n.depth)

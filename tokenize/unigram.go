@@ -197,10 +197,19 @@ func (m *unigram) encode(e *Encoder, word []byte) error {
 
 // unigramForm is the model's entry in tokenizer.json.
 type unigramForm struct {
-	Type         string        `json:"type"`
-	UnkID        *int32        `json:"unk_id"`
-	Vocab        []scoredPiece `json:"vocab"`
-	ByteFallback bool          `json:"byte_fallback"`
+	Type         string     `json:"type"`
+	UnkID        *int32     `json:"unk_id"`
+	Vocab        scoredList `json:"vocab"`
+	ByteFallback bool       `json:"byte_fallback"`
+}
+
+// scoredList is a vocabulary in the order of its ids.
+type scoredList []scoredPiece
+
+// UnmarshalJSON reads an array of bounded length.
+func (l *scoredList) UnmarshalJSON(data []byte) (err error) {
+	*l, err = decodeList[scoredPiece](data, maxVocabulary, "pieces")
+	return err
 }
 
 // scoredPiece is written as [piece, score].
@@ -261,7 +270,7 @@ func looseFloat(exact float64) float64 {
 func (s scoredPiece) MarshalJSON() ([]byte, error) { return marshalCompact([]any{s.piece, s.score}) }
 
 func (m *unigram) form() any {
-	form := unigramForm{Type: "Unigram", ByteFallback: m.byteFallback, Vocab: make([]scoredPiece, len(m.scores))}
+	form := unigramForm{Type: "Unigram", ByteFallback: m.byteFallback, Vocab: make(scoredList, len(m.scores))}
 	if m.unk >= 0 {
 		form.UnkID = &m.unk
 	}

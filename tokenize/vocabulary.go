@@ -1,18 +1,13 @@
 package tokenize
 
-import (
-	"fmt"
-)
-
-// maxVocabulary bounds the ids of a vocabulary, and so what a file can make us
-// allocate.
-const maxVocabulary = 1 << 24
+import "fmt"
 
 // vocabulary maps pieces to ids and back. Ids may have gaps.
 type vocabulary struct {
 	pieces  []string
 	present []bool
 	ids     map[string]int32
+	bytes   int // of all pieces
 }
 
 func newVocabulary(capacity int) *vocabulary {
@@ -23,6 +18,12 @@ func newVocabulary(capacity int) *vocabulary {
 func (v *vocabulary) add(piece string, id int32) error {
 	if id < 0 || id >= maxVocabulary {
 		return fmt.Errorf("piece %q has id %d, which is not in 0..%d", piece, id, maxVocabulary-1)
+	}
+	if len(piece) > maxPiece {
+		return fmt.Errorf("piece %d, %.20q..., has %d bytes, and may have %d", id, piece, len(piece), maxPiece)
+	}
+	if v.bytes += len(piece); v.bytes > maxPieces {
+		return fmt.Errorf("piece %d, %.20q: all pieces together have more than %d bytes", id, piece, maxPieces)
 	}
 	if old, ok := v.ids[piece]; ok {
 		return fmt.Errorf("piece %q stands twice, with ids %d and %d", piece, old, id)
