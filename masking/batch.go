@@ -77,9 +77,10 @@ type Origin struct {
 	Index int64
 	// Task is the index of the task in the mix.
 	Task int
-	// Source is the task's source and Epoch the source's pass.
-	Source string
-	Epoch  int64
+	// Source is the task's source, Epoch the source's pass and Position the sample's
+	// number in it.
+	Source          string
+	Epoch, Position int64
 	// Spans lists the document parts the sequence is made of, in order, in tokens of
 	// the whole documents: a span that marked tokens were cut from is several.
 	Spans []Span

@@ -126,7 +126,7 @@ func (w *work) draws(s *mixer.Sample) (pairs, mask counter.Key) {
 func (w *work) seal(s *mixer.Sample, spans []Span) {
 	b := w.batch
 	b.SeqBounds = append(b.SeqBounds, int32(len(b.Tokens)))
-	b.Origins = append(b.Origins, Origin{Index: s.Index, Task: s.Task, Source: s.Source, Epoch: s.Epoch, Spans: s.Whole(spans)})
+	b.Origins = append(b.Origins, Origin{Index: s.Index, Task: s.Task, Source: s.Source, Epoch: s.Epoch, Position: s.Position, Spans: s.Whole(spans)})
 }
 
 // candidates turns to the last, still open sequence and finds the places in it

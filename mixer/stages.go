@@ -438,6 +438,9 @@ func (m *Mixer) first(step int64) uint64 {
 	return m.paces[p].sample(step)
 }
 
+// First returns the number of a step's first sample in the stream.
+func (m *Mixer) First(step int64) int64 { return int64(m.first(step)) }
+
 // step returns the step that sample i belongs to.
 func (m *Mixer) step(i uint64) int64 {
 	p := sort.Search(len(m.paces)-1, func(p int) bool { return m.paces[p+1].first > i })

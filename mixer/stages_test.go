@@ -94,7 +94,7 @@ func TestUsesReachThroughStages(t *testing.T) {
 	for step := range int64(200) {
 		for _, s := range samples(t, m, step, 0, 1) {
 			if s.Source == "wiki" && s.Spans[0].Doc == "wiki-7" {
-				want = append(want, Use{step, s.Index, s.Task, s.Epoch, s.Position, s.Spans[0]})
+				want = append(want, Use{step, s.Index - m.First(step), s.Index, s.Task, s.Epoch, s.Position, s.Spans[0]})
 			}
 		}
 	}

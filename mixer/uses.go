@@ -11,9 +11,10 @@ import (
 
 // Use is a sample that holds tokens of a document.
 type Use struct {
-	// Step is the step the sample belongs to and Index its number in the stream.
-	Step, Index int64
-	Task        int
+	// Step is the step the sample belongs to, Sample its number there and Index its
+	// number in the stream.
+	Step, Sample, Index int64
+	Task                int
 	// Epoch and Position are as in Sample.
 	Epoch, Position int64
 	// Span is the part of the document.
@@ -29,7 +30,13 @@ func (m *Mixer) Uses(ctx context.Context, source string, documents []string, fro
 	if _, _, err := m.part(from, 0, 1); err != nil {
 		return nil, err
 	}
-	if _, _, err := m.part(to, 0, 1); err != nil {
+	if to < from {
+		return nil, fmt.Errorf("the steps from %d up to %d", from, to)
+	}
+	if steps, ends := m.Steps(); ends {
+		to = min(to, steps)
+	}
+	if _, _, err := m.part(max(to-1, 0), 0, 1); err != nil {
 		return nil, err
 	}
 	wanted := make(map[string]bool, len(documents))
@@ -99,8 +106,9 @@ func (m *Mixer) usesOf(s *source, w windowOf, end uint64) []Use {
 				break
 			}
 			index := st.from + local
+			step := m.step(index)
 			uses = append(uses, Use{
-				Step: m.step(index), Index: int64(index), Task: s.task,
+				Step: step, Sample: int64(index - m.first(step)), Index: int64(index), Task: s.task,
 				Epoch: int64(epoch), Position: int64(position), Span: w.span,
 			})
 		}

@@ -19,7 +19,7 @@ func TestUsesAreWhatAWalkFinds(t *testing.T) {
 			for _, s := range samples(t, m, step, 0, 1) {
 				for _, span := range s.Spans {
 					key := s.Source + " " + span.Doc
-					walked[key] = append(walked[key], Use{step, s.Index, s.Task, s.Epoch, s.Position, span})
+					walked[key] = append(walked[key], Use{step, s.Index - m.First(step), s.Index, s.Task, s.Epoch, s.Position, span})
 				}
 			}
 		}
