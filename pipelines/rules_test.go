@@ -107,7 +107,7 @@ func TestRulesFromDumpToMix(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return m.Texts, m.TokenizerDigest
+		return m.Generations[0].Texts, m.TokenizerDigest
 	}
 	texts, tokenizer := tokens()
 	for _, step := range []struct {

@@ -22,8 +22,11 @@ type ShardConfig struct {
 	// holds one. When it is empty the only tokenizer of the data root is taken, and
 	// where there is none the default one is trained.
 	Tokenizer string
-	// ShardBytes and MemoryBytes are those of shards.Config.
-	ShardBytes, MemoryBytes int64
+	// ShardBytes, BlockTokens, Compression, Reshard and MemoryBytes are those of
+	// shards.Config.
+	ShardBytes, BlockTokens, MemoryBytes int64
+	Compression                          string
+	Reshard                              bool
 	Jobs                    int
 	Meter                   *progress.Meter
 	Log                     *slog.Logger
@@ -43,7 +46,7 @@ func Shard(ctx context.Context, cfg ShardConfig) (*shards.Report, error) {
 	}
 	return shards.Build(ctx, shards.Config{
 		Data: cfg.Data, Sources: cfg.Sources, Tokenizer: name,
-		ShardBytes: cfg.ShardBytes, MemoryBytes: cfg.MemoryBytes,
+		ShardBytes: cfg.ShardBytes, BlockTokens: cfg.BlockTokens, Compression: cfg.Compression, Reshard: cfg.Reshard, MemoryBytes: cfg.MemoryBytes,
 		Jobs: cfg.Jobs, Meter: cfg.Meter, Log: cfg.Log,
 	})
 }

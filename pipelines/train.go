@@ -14,7 +14,6 @@ import (
 
 	"github.com/tributary-ml/tributary/dedup"
 	"github.com/tributary-ml/tributary/ingest/progress"
-	"github.com/tributary-ml/tributary/ingest/store"
 	"github.com/tributary-ml/tributary/mixer"
 	"github.com/tributary-ml/tributary/model"
 	"github.com/tributary-ml/tributary/model/kernel"
@@ -253,7 +252,7 @@ func (c *TrainConfig) trainer(batches *Batches, shape model.Config) (trainer.Con
 		Sequences: c.Batch, Length: options.SeqLen,
 	}
 	for _, component := range options.Mix {
-		digest, err := sourceDigest(batches.Data, component.Name, batches.TokenizerName)
+		digest, err := shards.Lineage(batches.Data, component.Name, batches.TokenizerName)
 		if err != nil {
 			return run, err
 		}
@@ -305,20 +304,6 @@ func (c *TrainSection) schedule() trainer.Schedule {
 		}
 	}
 	return s
-}
-
-// sourceDigest is the hash of what a source gives to a run: its shards and the
-// marks on its documents.
-func sourceDigest(dataDir, source, tokenizer string) (string, error) {
-	m, err := shards.ReadManifest(dataDir, source, tokenizer)
-	if err != nil {
-		return "", err
-	}
-	marks, err := dedup.MarksKey(dataDir, source)
-	if err != nil {
-		return "", err
-	}
-	return store.Key(m.RowsKey, marks), nil
 }
 
 // Filling is a text with the guesses for its masks.

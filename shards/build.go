@@ -1,14 +1,15 @@
 package shards
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"log/slog"
 	"path/filepath"
 	"runtime"
 	"slices"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -30,9 +31,8 @@ const (
 	// textInFlight bounds the text that is being tokenised, whatever the number of
 	// workers; a document larger than it is tokenised alone.
 	textInFlight = 32 << 20
-	// spillDir and nextDir lie in the directory of the shards while they are built.
+	// spillDir lies in the directory of the shards while they are built.
 	spillDir = ".spill"
-	nextDir  = ".next"
 )
 
 // Config says what to build.
@@ -43,9 +43,14 @@ type Config struct {
 	Sources []string
 	// Tokenizer is the name of a tokenizer under the data root.
 	Tokenizer string
-	// ShardBytes is the size at which a file is ended; it is exceeded by up to one
-	// block. 0 means DefaultShardBytes.
-	ShardBytes int64
+	// ShardBytes, BlockTokens and Compression are those of Shape. Where they are 0 or ""
+	// and the source has shards, they stay as they are; else they are DefaultShardBytes,
+	// DefaultBlockTokens and Packed. Shards of another shape are laid anew.
+	ShardBytes, BlockTokens int64
+	Compression             string
+	// Reshard has the rows laid down anew as one generation, as if all documents had
+	// been there from the start.
+	Reshard bool
 	// MemoryBytes bounds the sort's memory. 0 means DefaultMemoryBytes. The result
 	// does not depend on it.
 	MemoryBytes int64
@@ -74,15 +79,20 @@ type Report struct {
 // SourceReport is what Build did for one source.
 type SourceReport struct {
 	Source string `json:"source"`
-	// Skipped means that the shards were there already, Refreshed that only their
-	// marks and signals were written anew.
-	Skipped   bool  `json:"skipped"`
-	Refreshed bool  `json:"refreshed"`
-	Rows      int64 `json:"rows"`
-	Tokens    int64 `json:"tokens"`
-	Blocks    int   `json:"blocks"`
-	Files     int   `json:"files"`
-	Bytes     int64 `json:"bytes"`
+	// Skipped means that the shards were there already, Refreshed that what is said of
+	// the documents was written anew, marks and signals, from the tokens that were there,
+	// Resharded that the files were laid anew from these.
+	Skipped   bool `json:"skipped"`
+	Refreshed bool `json:"refreshed"`
+	Resharded bool `json:"resharded"`
+	// Appended is how many documents were added to those that were there.
+	Appended    int64 `json:"appended"`
+	Generations int   `json:"generations"`
+	Rows        int64 `json:"rows"`
+	Tokens      int64 `json:"tokens"`
+	Blocks      int   `json:"blocks"`
+	Files       int   `json:"files"`
+	Bytes       int64 `json:"bytes"`
 	// Empty counts the documents without a token, Spilled the runs that the sort
 	// wrote to disk.
 	Empty   int64 `json:"empty"`
@@ -110,12 +120,16 @@ func Build(ctx context.Context, cfg Config) (*Report, error) {
 
 // BuildWith builds the shards of cfg.Sources with the given tokenizer. A source
 // whose shards are there already, made from the same documents by the same
-// tokenizer, is left as it is; when only its marks are others, or what its documents
-// say beside the same texts, the files are written anew from the tokens that are there. The bytes of the files depend on
-// the documents, their marks, the tokenizer and ShardBytes only.
+// tokenizer, is left as it is. Documents that are new are appended: they alone are
+// tokenised and become a generation of their own, and the other files stay. When only
+// the marks are others, or what the documents say beside the same texts, files are
+// written anew from the tokens that are there. A source of which texts have changed or
+// are gone is built anew. The bytes of the files depend on the documents, on which of
+// them were there at each build, on the marks, the tokenizer and the shape only. Until
+// all of them are there, the shards are those of the last build.
 func BuildWith(ctx context.Context, cfg Config, tok Tokens) (*Report, error) {
-	if cfg.ShardBytes <= 0 {
-		cfg.ShardBytes = DefaultShardBytes
+	if err := cfg.check(); err != nil {
+		return nil, err
 	}
 	if cfg.MemoryBytes <= 0 {
 		cfg.MemoryBytes = DefaultMemoryBytes
@@ -147,6 +161,28 @@ func BuildWith(ctx context.Context, cfg Config, tok Tokens) (*Report, error) {
 	return report, nil
 }
 
+// check refuses what cannot be built.
+func (c *Config) check() error {
+	switch {
+	case c.ShardBytes < 0:
+		return fmt.Errorf("sharding: no file has %d bytes", c.ShardBytes)
+	case c.BlockTokens != 0 && (c.BlockTokens < minBlockTokens || c.BlockTokens > maxBlockTokens):
+		return fmt.Errorf("sharding: blocks of %d tokens: between %d and %d are possible", c.BlockTokens, minBlockTokens, maxBlockTokens)
+	case c.Compression != "" && !slices.Contains(Compressions(), c.Compression):
+		return fmt.Errorf("sharding: there is no compression %q; there are %q", c.Compression, Compressions())
+	}
+	return nil
+}
+
+// shape is the shape that is asked for where old, which may be nil, is there.
+func (c *Config) shape(old *Manifest) Shape {
+	s := Shape{DefaultShardBytes, DefaultBlockTokens, Packed}
+	if old != nil {
+		s = old.Shape
+	}
+	return Shape{cmp.Or(c.ShardBytes, s.ShardBytes), cmp.Or(c.BlockTokens, s.BlockTokens), cmp.Or(c.Compression, s.Compression)}
+}
+
 func buildSource(ctx context.Context, cfg Config, tok Tokens, source string) (SourceReport, error) {
 	began := time.Now()
 	if err := checkNames(source, tok.Name); err != nil {
@@ -160,51 +196,69 @@ func buildSource(ctx context.Context, cfg Config, tok Tokens, source string) (So
 	if err != nil {
 		return SourceReport{}, err
 	}
-	rowsKey := store.Key(shardsFormat, tok.Digest, docs.Digest(), cfg.ShardBytes)
-	key := store.Key(rowsKey, marksKey)
 	cutKeys, err := dedup.SpanKeys(cfg.Data, source)
 	if err != nil {
 		return SourceReport{}, err
 	}
 	dir := Dir(cfg.Data, source, tok.Name)
-	if _, ok := store.Done(dir, key); ok {
-		m, err := ReadManifest(cfg.Data, source, tok.Name)
-		if err != nil {
+	old, err := ReadManifest(cfg.Data, source, tok.Name)
+	if err != nil {
+		// Of a manifest that does not read nothing may be left that vouches for files
+		// about to be replaced.
+		if err := withdraw(dir); err != nil {
 			return SourceReport{}, err
 		}
-		r := reportOf(m)
+		old = nil
+	}
+	b := &builder{cfg: cfg, tok: tok, source: source, dir: dir, documents: docs.Totals["documents"], shape: cfg.shape(old), name: freeNames(old)}
+	key := store.Key(shardsFormat, tok.Digest, docs.Digest(), b.shape, marksKey)
+	if _, ok := store.Done(dir, key); ok && old != nil && !(cfg.Reshard && len(old.Generations) > 1) {
+		r := reportOf(old)
 		r.Skipped, r.Took = true, time.Since(began)
 		return r, nil
 	}
-	b := &builder{cfg: cfg, tok: tok, source: source, dir: dir, documents: docs.Totals["documents"]}
 	m := &Manifest{
 		Manifest: store.Manifest{
 			Format: shardsFormat,
 			Key:    key,
 			Inputs: map[string]string{"documents": docs.Digest(), "tokenizer": tok.Digest, "marks": marksKey},
 		},
-		Source: source, Tokenizer: tok.Name, TokenizerDigest: tok.Digest, RowsKey: rowsKey, MarksKey: marksKey, CutKeys: cutKeys,
+		Source: source, Tokenizer: tok.Name, TokenizerDigest: tok.Digest, MarksKey: marksKey, CutKeys: cutKeys, Shape: b.shape,
 	}
-	if err := b.run(ctx, m); err != nil {
+	if old != nil && old.TokenizerDigest != tok.Digest {
+		old = nil
+	}
+	if err := b.run(ctx, m, old); err != nil {
 		return SourceReport{}, err
 	}
-	if err := writeManifest(dir, m); err != nil {
-		return SourceReport{}, err
-	}
-	if err := store.Sweep(dir, func(name string) bool {
-		return name == store.ManifestName || slices.ContainsFunc(m.Files, func(f store.File) bool { return f.Path == name })
-	}); err != nil {
+	if err := b.commit(m); err != nil {
 		return SourceReport{}, err
 	}
 	r := reportOf(m)
-	r.Refreshed, r.Spilled, r.Took = b.refreshed, b.spilled, time.Since(began)
-	cfg.Log.Debug("sharded", "source", source, "rows", r.Rows, "tokens", r.Tokens, "files", r.Files, "runs spilled", r.Spilled)
+	r.Refreshed, r.Resharded, r.Appended, r.Spilled, r.Took = b.refreshed, b.resharded, b.appended, b.spilled, time.Since(began)
+	cfg.Log.Debug("sharded", "source", source, "rows", r.Rows, "tokens", r.Tokens, "files", r.Files, "generations", r.Generations, "runs spilled", r.Spilled)
 	return r, nil
+}
+
+// commit has m vouch for the files, and removes those that it does not.
+func (b *builder) commit(m *Manifest) error {
+	m.describe()
+	if m.Inputs[importInput] != "" {
+		m.Key = store.Key(m.RowsKey, m.Shape, m.MarksKey)
+	} else if err := b.unchanged(m); err != nil {
+		return err
+	}
+	if err := writeManifest(b.dir, m); err != nil {
+		return err
+	}
+	return store.Sweep(b.dir, func(name string) bool {
+		return name == store.ManifestName || slices.ContainsFunc(m.Files, func(f store.File) bool { return f.Path == name })
+	})
 }
 
 func reportOf(m *Manifest) SourceReport {
 	r := SourceReport{
-		Source: m.Source, Rows: m.Rows, Tokens: m.Tokens, Blocks: len(m.Blocks), Files: len(m.Files),
+		Source: m.Source, Generations: len(m.Generations), Rows: m.Rows, Tokens: m.Tokens, Blocks: len(m.Blocks), Files: len(m.Files),
 		Empty: m.Totals["empty"], Digest: m.Digest(),
 	}
 	for _, f := range m.Files {
@@ -220,22 +274,24 @@ type builder struct {
 	source    string
 	dir       string
 	documents int64
-	empty     atomic.Int64
-	texts     texts
-	spilled   int
-	refreshed bool
+	shape     Shape
+	name      func() string // of the next file
+	texts     sum           // of the documents that were tokenised
+
+	spilled              int
+	refreshed, resharded bool
+	appended             int64
 }
 
-// run writes the files that m is to name, from the shards that are there when
-// they were made of the same texts by the same tokenizer, else from the documents.
-func (b *builder) run(ctx context.Context, m *Manifest) error {
+// run writes the files that m is to name, from the rows that old, unless it is nil,
+// vouches for, and from the documents that are not among them.
+func (b *builder) run(ctx context.Context, m, old *Manifest) (err error) {
 	if err := b.clearSpill(); err != nil {
 		return err
 	}
-	old, err := ReadManifest(b.cfg.Data, b.source, b.tok.Name)
-	if err == nil && old.TokenizerDigest == m.TokenizerDigest {
-		b.refreshed = true
-		err := b.refresh(ctx, old, m)
+	defer func() { err = errors.Join(err, b.clearSpill()) }()
+	if old != nil {
+		err := b.update(ctx, m, old)
 		var damaged *store.DamagedError
 		switch {
 		case errors.Is(err, errOtherTexts):
@@ -244,100 +300,51 @@ func (b *builder) run(ctx context.Context, m *Manifest) error {
 		default:
 			return err
 		}
-		b.refreshed = false
-		m.Rows, m.Tokens, m.Cut = 0, 0, 0
-	}
-	// Of a manifest that does not read, or that vouches for files about to be
-	// replaced, nothing may be left for a killed build to leave behind.
-	if err := withdraw(b.dir); err != nil {
-		return err
-	}
-	return b.build(ctx, m)
-}
-
-// build tokenises the documents and lays them down.
-func (b *builder) build(ctx context.Context, m *Manifest) (err error) {
-	rows, err := extsort.New(filepath.Join(b.dir, spillDir, "rows"), b.cfg.MemoryBytes)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, rows.Close(), b.clearSpill()) }()
-	b.cfg.Meter.Begin("tokenising "+b.source, "documents", b.documents, 0)
-	if err := b.tokenise(ctx, rows); err != nil {
-		return err
-	}
-	b.cfg.Meter.Begin("laying down "+b.source, "documents", b.documents, 0)
-	w := &writer{dir: b.dir, shardBytes: b.cfg.ShardBytes}
-	err = b.lay(ctx, w, m, nil, func(add func(key []byte, add func(marked) error) error) error {
-		for rec, err := range rows.All(ctx) {
-			if err != nil {
-				return err
-			}
-			if err := add(rec.Key, func(m marked) error { return w.add(rec.Key, rec.Value, m) }); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	b.spilled = rows.Spilled()
-	m.Totals = map[string]int64{"rows": m.Rows, "tokens": m.Tokens, "empty": b.empty.Load()}
-	m.Texts = b.texts.digest()
-	return err
-}
-
-// lay writes rows, which each calls its argument with in order, joined with their
-// marks, and describes the files in m.
-// Of the rules for which old, unless it is nil, has the cuts already, none are looked
-// for.
-func (b *builder) lay(ctx context.Context, w *writer, m, old *Manifest, each func(add func(key []byte, add func(marked) error) error) error) (err error) {
-	defer w.abort()
-	marks, err := extsort.New(filepath.Join(b.dir, spillDir, "marks"), max(b.cfg.MemoryBytes/8, 1<<20))
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, marks.Close()) }()
-	if err := sortMarks(ctx, b.cfg.Data, b.source, marks); err != nil {
-		return err
-	}
-	cuts, err := extsort.New(filepath.Join(b.dir, spillDir, "cuts"), max(b.cfg.MemoryBytes/8, 1<<20))
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, cuts.Close()) }()
-	if err := sortCuts(ctx, b.cfg.Data, b.source, b.tok, b.cfg.Jobs, func(rule string) bool { return old == nil || !old.cutAs(m.CutKeys, rule) }, cuts); err != nil {
-		return err
-	}
-	join, cutJoin := newMarkJoin(marks.All(ctx)), newMarkJoin(cuts.All(ctx))
-	defer join.stop()
-	defer cutJoin.stop()
-	err = each(func(key []byte, add func(marked) error) error {
-		rules, err := join.of(key)
-		if err != nil {
+		b.refreshed, b.resharded, b.appended = false, false, 0
+		if err := b.clearSpill(); err != nil {
 			return err
 		}
-		cuts, err := cutJoin.cutsOf(key)
-		if err != nil {
-			return err
-		}
-		b.cfg.Meter.Add(1)
-		return add(marked{rules, cuts})
-	})
+	}
+	rows, err := b.tokenised(ctx, b.documents, nil)
 	if err != nil {
 		return err
 	}
-	if err := w.finish(); err != nil {
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	w := b.writer()
+	if err := b.lay(ctx, m, nil, nil, []*cursor{newCursor(spilledRows(ctx, rows), w)}); err != nil {
 		return err
 	}
-	m.Files, m.Blocks, m.Cut = w.files, w.blocks, w.cut
-	for _, x := range m.Blocks {
-		m.Rows += x.Rows
-		m.Tokens += x.Tokens
+	if err := w.finish(b.texts.String()); err != nil {
+		return err
+	}
+	if w.generation.Rows > 0 {
+		m.add(w.generation, w.files, w.tails, w.blocks)
 	}
 	return nil
 }
 
-// tokenise encodes all documents on all workers into the sorter.
-func (b *builder) tokenise(ctx context.Context, rows *extsort.Sorter) error {
+// writer returns a writer of one generation.
+func (b *builder) writer() *writer { return &writer{dir: b.dir, shape: b.shape, name: b.name} }
+
+// tokenised returns the rows of the documents with the given numbers, n of them, in
+// order; of all documents when numbers is nil.
+func (b *builder) tokenised(ctx context.Context, n int64, numbers iter.Seq2[extsort.Record, error]) (*extsort.Sorter, error) {
+	b.texts = sum{}
+	rows, err := extsort.New(filepath.Join(b.dir, spillDir, "rows"), b.cfg.MemoryBytes)
+	if err != nil {
+		return nil, err
+	}
+	b.cfg.Meter.Begin("tokenising "+b.source, "documents", n, 0)
+	if err := b.tokenise(ctx, rows, numbers); err != nil {
+		return nil, errors.Join(err, rows.Close())
+	}
+	b.spilled = rows.Spilled()
+	return rows, nil
+}
+
+// tokenise encodes the documents of the given numbers, or all, on all workers into the
+// sorter.
+func (b *builder) tokenise(ctx context.Context, rows *extsort.Sorter, numbers iter.Seq2[extsort.Record, error]) error {
 	type item struct {
 		doc    *ingest.Document
 		weight int64
@@ -347,9 +354,24 @@ func (b *builder) tokenise(ctx context.Context, rows *extsort.Sorter) error {
 	queue := make(chan item, 4*b.cfg.Jobs)
 	g.Go(func() error {
 		defer close(queue)
-		for d, err := range ingest.Documents(ctx, b.cfg.Data, b.source) {
-			if err != nil {
+		wanted, stop := everyNumber, func() {}
+		if numbers != nil {
+			wanted, stop = pullNumbers(numbers)
+		}
+		defer stop()
+		next, err := wanted()
+		n := int64(-1)
+		for d, e := range ingest.Documents(ctx, b.cfg.Data, b.source) {
+			if err := errors.Join(err, e); err != nil {
 				return err
+			}
+			if n++; next >= 0 && n < next {
+				continue
+			}
+			if next >= 0 {
+				if next, err = wanted(); err != nil {
+					return err
+				}
 			}
 			// A small document still costs its fields and its place in the queue.
 			it := item{d, min(int64(len(d.Text))+1<<10, textInFlight)}
@@ -375,10 +397,8 @@ func (b *builder) tokenise(ctx context.Context, rows *extsort.Sorter) error {
 				if err := tokenise(enc, it.doc.Text, s); err != nil {
 					return fmt.Errorf("tokenising document %s (%s, record %d): %w", it.doc.ID, it.doc.File, it.doc.Record, err)
 				}
-				if len(s.tokens) == 0 {
-					b.empty.Add(1)
-				}
-				b.texts.add(it.doc.ID, it.doc.Text)
+				s.value = append(s.value[:0], it.doc.Text...)
+				b.texts.add(it.doc.ID, s.value)
 				s.key = appendKey(s.key[:0], it.doc.ID)
 				s.value = appendRow(s.value[:0], it.doc, s.tokens, s.ends)
 				if err := rows.Add(s.key, s.value); err != nil {

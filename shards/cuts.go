@@ -300,7 +300,9 @@ func (b *Block) cut(of func(row int) []Cut, wanted func(rule string) bool) error
 				old = old[1:]
 			}
 			n := r.Start - last
-			copy(b.Tokens[at:], b.Tokens[from+last:from+r.Start])
+			if len(b.Tokens) > 0 { // an outline has none
+				copy(b.Tokens[at:], b.Tokens[from+last:from+r.Start])
+			}
 			at, length = at+n, length+n
 			if r.End > r.Start {
 				end(length)
@@ -316,7 +318,7 @@ func (b *Block) cut(of func(row int) []Cut, wanted func(rule string) bool) error
 	}
 	if sentences != nil {
 		b.DocBounds[b.Rows()] = at
-		b.Tokens = b.Tokens[:at]
+		b.Tokens = b.Tokens[:min(int(at), len(b.Tokens))]
 		b.SentenceEnds, b.SentenceBounds = ends, sentences
 	}
 	return nil
@@ -330,7 +332,7 @@ const cutMagic = "tributary/cuts/1\n"
 // data root.
 func (s *Set) findCuts(ctx context.Context, dataDir string, fresh map[string]string) error {
 	m := s.manifest
-	path := filepath.Join(dataDir, ".cache", "cuts", store.Key(cutMagic, m.Texts, m.Inputs["documents"], m.TokenizerDigest, fresh))
+	path := filepath.Join(dataDir, ".cache", "cuts", store.Key(cutMagic, m.Inputs["documents"], m.TokenizerDigest, fresh))
 	if s.readCutCache(path) {
 		return nil
 	}

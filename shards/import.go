@@ -33,8 +33,8 @@ func Import(ctx context.Context, cfg Config, source, tokenizer, digest string, v
 	if _, err := ingest.DocumentsManifest(cfg.Data, source); !errors.Is(err, ingest.ErrNoSource) {
 		return r, fmt.Errorf("importing into %s: the source has documents of its own; choose another name", source)
 	}
-	if cfg.ShardBytes <= 0 {
-		cfg.ShardBytes = DefaultShardBytes
+	if err := cfg.check(); err != nil {
+		return r, err
 	}
 	if cfg.MemoryBytes <= 0 {
 		cfg.MemoryBytes = DefaultMemoryBytes
@@ -42,7 +42,15 @@ func Import(ctx context.Context, cfg Config, source, tokenizer, digest string, v
 	if cfg.Log == nil {
 		cfg.Log = slog.Default()
 	}
-	b := &builder{cfg: cfg, source: source, dir: Dir(cfg.Data, source, tokenizer)}
+	dir := Dir(cfg.Data, source, tokenizer)
+	old, err := ReadManifest(cfg.Data, source, tokenizer)
+	if err != nil {
+		if err := withdraw(dir); err != nil {
+			return r, err
+		}
+		old = nil
+	}
+	b := &builder{cfg: cfg, source: source, dir: dir, shape: cfg.shape(old), name: freeNames(old)}
 	if err := b.clearSpill(); err != nil {
 		return r, err
 	}
@@ -73,6 +81,7 @@ func Import(ctx context.Context, cfg Config, source, tokenizer, digest string, v
 		}
 		key = appendKey(key[:0], d.ID)
 		value = appendRow(value[:0], d, rec.Tokens, ends)
+		b.texts.add(d.ID, value)
 		if err := rows.Add(key, value); err != nil {
 			return r, err
 		}
@@ -85,30 +94,19 @@ func Import(ctx context.Context, cfg Config, source, tokenizer, digest string, v
 	}
 	m := &Manifest{
 		Manifest: store.Manifest{Format: shardsFormat, Inputs: map[string]string{"tokenizer": digest, "marks": marksKey, importInput: from}},
-		Source:   source, Tokenizer: tokenizer, TokenizerDigest: digest, MarksKey: marksKey,
+		Source:   source, Tokenizer: tokenizer, TokenizerDigest: digest, MarksKey: marksKey, Shape: b.shape,
 	}
-	if err := withdraw(b.dir); err != nil {
+	w := b.writer()
+	if err := b.lay(ctx, m, nil, nil, []*cursor{newCursor(spilledRows(ctx, rows), w)}); err != nil {
 		return r, err
 	}
-	w := &writer{dir: b.dir, shardBytes: cfg.ShardBytes}
-	err = b.lay(ctx, w, m, nil, func(add func(key []byte, add func(marked) error) error) error {
-		for rec, err := range rows.All(ctx) {
-			if err != nil {
-				return err
-			}
-			if err := add(rec.Key, func(m marked) error { return w.add(rec.Key, rec.Value, m) }); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil {
+	if err := w.finish(b.texts.String()); err != nil {
 		return r, err
 	}
-	m.Totals = map[string]int64{"rows": m.Rows, "tokens": m.Tokens}
-	m.RowsKey = store.Key(shardsFormat, importInput, digest, m.Digest())
-	m.Key = store.Key(m.RowsKey, marksKey)
-	if err := writeManifest(b.dir, m); err != nil {
+	if w.generation.Rows > 0 {
+		m.add(w.generation, w.files, w.tails, w.blocks)
+	}
+	if err := b.commit(m); err != nil {
 		return r, err
 	}
 	return reportOf(m), nil

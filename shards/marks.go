@@ -28,12 +28,6 @@ func sortMarks(ctx context.Context, dataDir, source string, marks *extsort.Sorte
 	return nil
 }
 
-// marked is what marks say of one document.
-type marked struct {
-	rules []string // that cover the whole
-	cuts  []Cut
-}
-
 // markJoin hands out the marks of rows that are asked for in order.
 type markJoin struct {
 	next func() (extsort.Record, error, bool)

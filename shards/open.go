@@ -10,9 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
-	"time"
 
-	"github.com/parquet-go/parquet-go"
 	"github.com/zeebo/xxh3"
 
 	"github.com/tributary-ml/tributary/dedup"
@@ -43,6 +41,8 @@ type Set struct {
 	mu    sync.Mutex
 	files map[int]*shardFile
 	clock int64
+
+	buffers sync.Pool // of *[]byte, for blocks
 }
 
 // Fetcher brings shard files to where a Set reads them.
@@ -63,6 +63,10 @@ type OpenOptions struct {
 	// AllowMissing has the documents of missing files left out; without it a missing
 	// file is a *MissingError.
 	AllowMissing bool
+	// Lineage, unless it is empty, is that of what is wanted (see Lineage): documents
+	// that were appended since are left out. When there is more of a difference the error
+	// is a *ChangedError.
+	Lineage string
 }
 
 // MissingError says that a file of shards is not there.
@@ -81,21 +85,6 @@ func (s *Set) Missing() []string {
 	}
 	return names
 }
-
-// shardFile is one verified, open file. refs counts the reads under way.
-type shardFile struct {
-	mu       sync.Mutex
-	refs     int
-	used     int64
-	f        *os.File
-	pq       *parquet.File
-	cols     columns
-	modified time.Time
-	release  func() // nil or what lets the fetcher have the file back
-}
-
-// columns holds the indices of the leaf columns that ReadBlock reads.
-type columns struct{ id, tokens, ends int }
 
 // Block is a block's documents, end to end. Its slices are reused by the next
 // ReadBlock into it, its strings are not.
@@ -146,18 +135,24 @@ func OpenWith(ctx context.Context, dataDir, source, tokenizer string, o OpenOpti
 	if err != nil {
 		return nil, err
 	}
+	marksKey, err := dedup.MarksKey(dataDir, source)
+	if err != nil {
+		return nil, err
+	}
+	if o.Lineage != "" {
+		if m, err = m.began(o.Lineage, marksKey); err != nil {
+			return nil, err
+		}
+	}
 	s, err := newSet(dataDir, m)
 	if err != nil {
 		return nil, err
 	}
-	s.fetcher = o.Fetcher
+	s.fetcher, s.marksKey = o.Fetcher, marksKey
 	if s.fetcher == nil || o.AllowMissing {
 		if err := s.findMissing(ctx, o.AllowMissing); err != nil {
 			return nil, err
 		}
-	}
-	if s.marksKey, err = dedup.MarksKey(dataDir, source); err != nil {
-		return nil, err
 	}
 	for mark, err := range dedup.Marks(ctx, dataDir, source) {
 		if err != nil {
@@ -254,7 +249,7 @@ func (s *Set) Digest() string {
 }
 
 // ReadBlock reads block i into b, without the tokens that marks of any rule cover. A
-// file whose bytes are not those its manifest vouches for gives a
+// block whose bytes are not those its manifest vouches for gives a
 // *store.DamagedError, before anything of it is used.
 func (s *Set) ReadBlock(ctx context.Context, i int, b *Block) error {
 	return s.ReadBlockCut(ctx, i, b, func(string) bool { return true })
@@ -262,39 +257,33 @@ func (s *Set) ReadBlock(ctx context.Context, i int, b *Block) error {
 
 // ReadBlockCut is ReadBlock without the tokens that marks of the wanted rules cover.
 func (s *Set) ReadBlockCut(ctx context.Context, i int, b *Block, wanted func(rule string) bool) error {
-	if i < 0 || i >= s.Blocks() {
-		return fmt.Errorf("reading block %d of %s: it has %d blocks", i, s.dir, s.Blocks())
-	}
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	info := s.manifest.Blocks[i]
-	if slices.Contains(s.missing, info.File) {
-		b.reset()
-		return nil
-	}
-	f, err := s.acquire(ctx, info.File)
-	if err != nil {
-		return err
-	}
-	defer s.release(f)
-	path := filepath.Join(s.dir, s.manifest.Files[info.File].Path)
-	if err := f.readBlock(path, i-s.first[info.File], info, b); err != nil {
-		return err
-	}
-	b.Keep = b.Keep[:0]
-	for _, id := range b.IDs {
-		_, marked := slices.BinarySearchFunc(s.marked, hashID(id), compareIDs)
-		b.Keep = append(b.Keep, !marked)
-	}
-	if len(s.cutRules) == 0 && s.cuts == nil {
-		clear(b.Gaps)
-		return nil
-	}
-	return guard(path, func() (err error) {
+	return s.read(ctx, i, b, wanted, true)
+}
+
+// ReadOutline is ReadBlockCut, but that it leaves b.Tokens empty. It is what counting
+// windows and evaluating predicates takes, and reads much less.
+func (s *Set) ReadOutline(ctx context.Context, i int, b *Block, wanted func(rule string) bool) error {
+	return s.read(ctx, i, b, wanted, false)
+}
+
+func (s *Set) read(ctx context.Context, i int, b *Block, wanted func(rule string) bool, tokens bool) error {
+	there, err := s.withBlock(ctx, i, func(v *view) error {
+		if err := v.readBlock(b, tokens); err != nil {
+			return err
+		}
+		b.Keep = b.Keep[:0]
+		for _, id := range b.IDs {
+			_, marked := slices.BinarySearchFunc(s.marked, hashID(id), compareIDs)
+			b.Keep = append(b.Keep, !marked)
+		}
+		if len(s.cutRules) == 0 && s.cuts == nil {
+			clear(b.Gaps)
+			return nil
+		}
 		rows := make([]cutRow, b.Rows())
 		if len(s.cutRules) > 0 && s.manifest.Cut > 0 {
-			if rows, err = readCuts(f.pq.RowGroups()[i-s.first[info.File]], b.Rows()); err != nil {
+			var err error
+			if rows, err = readCuts(v.group, b.Rows()); err != nil {
 				return err
 			}
 		}
@@ -303,6 +292,10 @@ func (s *Set) ReadBlockCut(ctx context.Context, i int, b *Block, wanted func(rul
 			return append(cuts, s.cuts[hashID(b.IDs[row])]...)
 		}, wanted)
 	})
+	if !there && err == nil {
+		b.reset()
+	}
+	return err
 }
 
 // acquire returns file i, verified and open.
@@ -325,7 +318,7 @@ func (s *Set) acquire(ctx context.Context, i int) (*shardFile, error) {
 			delete(s.files, i)
 		}
 	}
-	if err := f.open(ctx, s.manifest.Source, s.dir, s.manifest.Files[i], s.fetcher, idle); err != nil {
+	if err := f.open(ctx, s.manifest, s.dir, i, s.fetcher, idle); err != nil {
 		s.release(f)
 		return nil, err
 	}
@@ -362,101 +355,6 @@ func (s *Set) Close() error {
 	}
 	clear(s.files)
 	return nil
-}
-
-func (f *shardFile) close() {
-	if f.f != nil {
-		_ = f.f.Close() // it was only read
-		f.f, f.pq = nil, nil
-	}
-	if f.release != nil {
-		f.release()
-		f.release = nil
-	}
-}
-
-// open verifies and opens the file, or finds that it still is the one that was
-// verified. Other callers wait meanwhile.
-func (f *shardFile) open(ctx context.Context, source, dir string, want store.File, fetcher Fetcher, idle func()) error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if fetcher != nil && f.pq != nil {
-		return nil // the fetcher keeps it, and an open file cannot be replaced under its reader
-	}
-	if fetcher != nil {
-		release, err := fetcher.Fetch(ctx, dir, want, false, idle)
-		if err == nil && store.VerifyFile(dir, want) != nil {
-			// What an earlier run left, or another one's half, is brought anew.
-			release()
-			release, err = fetcher.Fetch(ctx, dir, want, true, idle)
-		}
-		if errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("%w (%w)", &MissingError{Source: source, Path: want.Path}, err)
-		}
-		if err != nil {
-			return err
-		}
-		f.release = release
-	}
-	path := filepath.Join(dir, filepath.FromSlash(want.Path))
-	info, err := os.Stat(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return &store.DamagedError{Path: path, Detail: "the file is missing"}
-	}
-	if err != nil {
-		return fmt.Errorf("opening a shard: %w", err)
-	}
-	if f.pq != nil && info.Size() == want.Bytes && info.ModTime().Equal(f.modified) {
-		return nil
-	}
-	if f.pq != nil {
-		return &store.DamagedError{Path: path, Detail: "it was changed while it was open"}
-	}
-	if err := store.VerifyFile(dir, want); err != nil {
-		return err
-	}
-	file, err := os.Open(path)
-	if err != nil {
-		return fmt.Errorf("opening a shard: %w", err)
-	}
-	err = guard(path, func() error {
-		pq, err := parquet.OpenFile(file, want.Bytes, parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true))
-		if err != nil {
-			return err
-		}
-		cols, err := findColumns(pq.Schema())
-		if err != nil {
-			return err
-		}
-		f.pq, f.cols = pq, cols
-		return nil
-	})
-	if err != nil {
-		return errors.Join(err, file.Close())
-	}
-	f.f, f.modified = file, info.ModTime()
-	return nil
-}
-
-func findColumns(schema *parquet.Schema) (columns, error) {
-	var c columns
-	for _, want := range []struct {
-		at         *int
-		repetition int
-		kind       parquet.Kind
-		path       []string
-	}{
-		{&c.id, 0, parquet.ByteArray, []string{"id"}},
-		{&c.tokens, 1, parquet.Int32, []string{"tokens", "list", "element"}},
-		{&c.ends, 1, parquet.Int32, []string{"sentence_ends", "list", "element"}},
-	} {
-		leaf, ok := schema.Lookup(want.path...)
-		if !ok || leaf.Node.Type().Kind() != want.kind || leaf.MaxRepetitionLevel != want.repetition || leaf.MaxDefinitionLevel != want.repetition {
-			return c, fmt.Errorf("it has no column %v of the kind that shards have", want.path)
-		}
-		*want.at = leaf.ColumnIndex
-	}
-	return c, nil
 }
 
 // guard turns what the Parquet library makes of a damaged file, errors and

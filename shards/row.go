@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"math"
 	"math/bits"
+	"strconv"
 	"sync"
 
 	"github.com/zeebo/xxh3"
@@ -23,24 +24,15 @@ const orderSeed = 0x7472_6962_7574_6172
 
 // row is one row of a shard.
 type row struct {
-	ID       string `parquet:"id"`
-	Source   string `parquet:"source,dict"`
-	Language string `parquet:"language,dict"`
-	// File, Offset and Record are where the document came from, as
-	// ingest.Document has them.
-	File   string `parquet:"file,dict"`
-	Offset int64  `parquet:"offset"`
-	Record int64  `parquet:"record"`
+	facts
 
+	// Tokens are stored as Shape.Compression says (see schemaOf).
 	Tokens []int32 `parquet:"tokens,list"`
 	// SentenceEnds holds the token offsets at which sentences end, ascending; the
 	// last is the number of tokens. Sentences without a token are left out.
-	SentenceEnds []int32 `parquet:"sentence_ends,list"`
+	SentenceEnds []int32 `parquet:"sentence_ends,list" parquet-element:",delta,uncompressed"`
 	// Length is the number of tokens.
-	Length int32 `parquet:"length"`
-
-	// Signals are those of the document, each a column by its own name.
-	signals.Signals
+	Length int32 `parquet:"length,delta"`
 
 	// Marks names the rules that had marked the whole document when the shard was
 	// written, in order of name, and Cuts holds the tokens of the spans that rules had
@@ -49,47 +41,49 @@ type row struct {
 	Cuts  []Cut    `parquet:"cuts,list"`
 }
 
-// metadata is what a row says of its document: all but the tokens and the marks.
-type metadata struct {
+// facts is what a row says of its document: all but the tokens and the marks.
+type facts struct {
 	ID       string `parquet:"id"`
 	Source   string `parquet:"source,dict"`
 	Language string `parquet:"language,dict"`
-	File     string `parquet:"file,dict"`
-	Offset   int64  `parquet:"offset"`
-	Record   int64  `parquet:"record"`
+	// File, Offset and Record are where the document came from, as
+	// ingest.Document has them.
+	File   string `parquet:"file,dict"`
+	Offset int64  `parquet:"offset"`
+	Record int64  `parquet:"record"`
+	// Signals are those of the document, each a column by its own name.
 	signals.Signals
 }
 
-// describe puts what m says into the row.
-func (r *row) describe(m *metadata) {
-	r.ID, r.Source, r.Language, r.File, r.Offset, r.Record, r.Signals = m.ID, m.Source, m.Language, m.File, m.Offset, m.Record, m.Signals
+// factsOf returns what a document's row says of it.
+func factsOf(d *ingest.Document) facts {
+	return facts{d.ID, d.Source, d.Language, d.File, d.Offset, d.Record, d.Signals}
 }
 
-// appendMetadata appends the spill form of what a row says of a document, but for the
-// id, which is in the key.
-func appendMetadata(dst []byte, d *ingest.Document) []byte {
-	for _, s := range []string{d.Source, d.Language, d.File} {
+// appendFacts appends the spill form of facts, but for the id, which is in the key.
+func appendFacts(dst []byte, f *facts) []byte {
+	for _, s := range []string{f.Source, f.Language, f.File} {
 		dst = binary.AppendUvarint(dst, uint64(len(s)))
 		dst = append(dst, s...)
 	}
-	dst = binary.AppendVarint(dst, d.Offset)
-	dst = binary.AppendVarint(dst, d.Record)
-	return d.Append(dst)
+	dst = binary.AppendVarint(dst, f.Offset)
+	dst = binary.AppendVarint(dst, f.Record)
+	return f.Append(dst)
 }
 
-// metadata reads what appendMetadata appended.
-func (d *decoder) metadata(key []byte) metadata {
+// facts reads what appendFacts appended.
+func (d *decoder) facts(key []byte) facts {
 	if len(key) < 8 {
 		d.bad = true
-		return metadata{}
+		return facts{}
 	}
-	m := metadata{ID: string(key[8:]), Source: d.string(), Language: d.string(), File: d.string(), Offset: d.varint(), Record: d.varint()}
+	f := facts{ID: string(key[8:]), Source: d.string(), Language: d.string(), File: d.string(), Offset: d.varint(), Record: d.varint()}
 	if d.bad {
-		return m
+		return f
 	}
-	rest, ok := m.Decode(d.b)
+	rest, ok := f.Decode(d.b)
 	d.b, d.bad = rest, !ok
-	return m
+	return f
 }
 
 // appendKey appends what the rows are ordered by: the keyed hash of the id, and
@@ -102,7 +96,8 @@ func appendKey(dst []byte, id string) []byte {
 // appendRow appends the spill form of a document's row: everything but the id,
 // which is in the key, and the marks, which are joined when the row is laid down.
 func appendRow(dst []byte, d *ingest.Document, tokens, ends []int32) []byte {
-	dst = appendMetadata(dst, d)
+	f := factsOf(d)
+	dst = appendFacts(dst, &f)
 	dst = binary.AppendUvarint(dst, uint64(len(tokens)))
 	dst = binary.AppendUvarint(dst, uint64(len(ends)))
 	for _, t := range tokens {
@@ -163,12 +158,10 @@ func (d *decoder) string() string {
 // arena, which it returns grown.
 func decodeRow(key, value []byte, arena []int32) (row, []int32, error) {
 	d := decoder{b: value}
-	m := d.metadata(key)
+	r := row{facts: d.facts(key)}
 	if d.bad {
 		return row{}, arena, errRow
 	}
-	var r row
-	r.describe(&m)
 	tokens, ends := d.uvarint(), d.uvarint()
 	// A varint takes a byte at least, so that a bad count cannot ask for memory.
 	if d.bad || tokens > uint64(len(d.b)) || ends > uint64(len(d.b))-tokens {
@@ -235,25 +228,41 @@ type scratch struct {
 	key, value   []byte
 }
 
-// texts is a digest of the ids and texts of documents, whatever their order. Rows of
-// equal digests have equal tokens.
-type texts struct {
+// sum is a digest of documents' ids with something of each, whatever their order.
+type sum struct {
 	mu     sync.Mutex
 	hi, lo uint64
 }
 
-func (t *texts) add(id, text string) {
+// sumOfOne is what one document adds to a sum.
+func sumOfOne(id string, what []byte) xxh3.Uint128 {
 	h := xxh3.New()
 	// Writes to a hash do not fail.
 	_, _ = h.WriteString(id)
 	_, _ = h.Write([]byte{0})
-	_, _ = h.WriteString(text)
-	sum := h.Sum128()
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	var carry uint64
-	t.lo, carry = bits.Add64(t.lo, sum.Lo, 0)
-	t.hi, _ = bits.Add64(t.hi, sum.Hi, carry)
+	_, _ = h.Write(what)
+	return h.Sum128()
 }
 
-func (t *texts) digest() string { return fmt.Sprintf("%016x%016x", t.hi, t.lo) }
+func (s *sum) add(id string, what []byte) { s.addSum(sumOfOne(id, what)) }
+
+func (s *sum) addSum(one xxh3.Uint128) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var carry uint64
+	s.lo, carry = bits.Add64(s.lo, one.Lo, 0)
+	s.hi, _ = bits.Add64(s.hi, one.Hi, carry)
+}
+
+func (s *sum) String() string { return fmt.Sprintf("%016x%016x", s.hi, s.lo) }
+
+// parseSum reads what String gives.
+func parseSum(text string) (s xxh3.Uint128, ok bool) {
+	if len(text) != 32 {
+		return s, false
+	}
+	var err, err2 error
+	s.Hi, err = strconv.ParseUint(text[:16], 16, 64)
+	s.Lo, err2 = strconv.ParseUint(text[16:], 16, 64)
+	return s, err == nil && err2 == nil
+}

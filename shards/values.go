@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"path/filepath"
 	"slices"
 
 	"github.com/parquet-go/parquet-go"
@@ -53,40 +52,23 @@ func (s *Set) Values() (map[string]any, error) {
 // ReadValues reads columns of block i, each of which Values must have named. The
 // result has one slice for each name, of one value a row.
 func (s *Set) ReadValues(ctx context.Context, i int, names []string) ([][]any, error) {
-	if i < 0 || i >= s.Blocks() {
-		return nil, fmt.Errorf("reading block %d of %s: it has %d blocks", i, s.dir, s.Blocks())
-	}
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	info := s.manifest.Blocks[i]
-	if slices.Contains(s.missing, info.File) {
-		return make([][]any, len(names)), nil
-	}
-	f, err := s.acquire(ctx, info.File)
-	if err != nil {
-		return nil, err
-	}
-	defer s.release(f)
-	path := filepath.Join(s.dir, s.manifest.Files[info.File].Path)
 	values := make([][]any, len(names))
-	return values, guard(path, func() error {
-		g := i - s.first[info.File]
-		groups := f.pq.RowGroups()
-		if g >= len(groups) || groups[g].NumRows() != info.Rows {
-			return fmt.Errorf("its row group %d is not the block that its manifest lists", g)
-		}
+	_, err := s.withBlock(ctx, i, func(v *view) (err error) {
 		for j, name := range names {
-			leaf, ok := f.pq.Schema().Lookup(name)
+			leaf, ok := v.file.pq.Schema().Lookup(name)
 			if !ok {
 				return fmt.Errorf("it has no column %q", name)
 			}
-			if values[j], err = readValues(groups[g].ColumnChunks()[leaf.ColumnIndex], int(info.Rows)); err != nil {
+			if values[j], err = readValues(v.chunk[leaf.ColumnIndex], int(v.info.Rows)); err != nil {
 				return fmt.Errorf("column %s: %w", name, err)
 			}
 		}
 		return nil
 	})
+	if err != nil {
+		return nil, err
+	}
+	return values, nil
 }
 
 // readValues reads a column of one value a row.
