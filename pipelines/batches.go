@@ -54,6 +54,8 @@ type BatchConfig struct {
 	Split           mixer.Split
 	// AllowMissing has the documents of missing shards left out, with a warning.
 	AllowMissing bool
+	// Lineages are those of shards.OpenOptions: what a run that goes on began with.
+	Lineages map[string]string
 	// Cache is the directory in which a data root that lies far away is kept and
 	// CacheBytes the budget of its shards (see mirror.Options).
 	Cache      string
@@ -169,7 +171,7 @@ func OpenBatches(ctx context.Context, cfg BatchConfig) (*Batches, error) {
 		Data: cfg.Data, Tokenizer: name, Mix: cfg.Mix, Weighting: cfg.Weighting, AtEnd: cfg.AtEnd, Stages: slices.Clone(cfg.Stages),
 		Seed: cfg.Seed, SeqLen: objective.SeqLen(), BatchSize: cfg.BatchSize, BatchTokens: cfg.BatchTokens,
 		Layout: objective.Layout(), Cut: cfg.Cut, Split: cfg.Split, HeldoutFraction: cfg.HeldoutFraction, VocabSize: t.VocabSize(), Jobs: cfg.Jobs,
-		Shards: shards.OpenOptions{AllowMissing: cfg.AllowMissing},
+		Shards: shards.OpenOptions{AllowMissing: cfg.AllowMissing, Lineages: cfg.Lineages},
 	}
 	if cfg.mirror != nil {
 		read.Shards.Fetcher = cfg.mirror

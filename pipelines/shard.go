@@ -27,9 +27,9 @@ type ShardConfig struct {
 	ShardBytes, BlockTokens, MemoryBytes int64
 	Compression                          string
 	Reshard                              bool
-	Jobs                    int
-	Meter                   *progress.Meter
-	Log                     *slog.Logger
+	Jobs                                 int
+	Meter                                *progress.Meter
+	Log                                  *slog.Logger
 	// Notice is told which tokenizer was chosen or trained; it may be nil.
 	Notice func(format string, args ...any)
 }

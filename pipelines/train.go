@@ -117,8 +117,22 @@ func Train(ctx context.Context, cfg TrainConfig) (*TrainReport, error) {
 	if err := stream.localise(ctx); err != nil {
 		return nil, err
 	}
+	if !slices.Contains(cfg.AllowChange, "data") {
+		// A run goes on with the documents that it began with, whatever came since.
+		begun, err := trainer.LatestLineage(filepath.Join(cfg.Runs, cfg.Run))
+		if err != nil {
+			return nil, err
+		}
+		stream.Lineages = begun.Data
+	}
 	cfg.longest = stream.longest()
 	batches, train, closeAll, err := cfg.openTraining(ctx, stream)
+	var changed *shards.ChangedError
+	if errors.As(err, &changed) {
+		cfg.Log.Warn("the run cannot go on with the shards that it began with", "source", changed.Source, "cause", err)
+		stream.Lineages = nil // the trainer says what else differs
+		batches, train, closeAll, err = cfg.openTraining(ctx, stream)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -252,9 +266,11 @@ func (c *TrainConfig) trainer(batches *Batches, shape model.Config) (trainer.Con
 		Sequences: c.Batch, Length: options.SeqLen,
 	}
 	for _, component := range options.Mix {
-		digest, err := shards.Lineage(batches.Data, component.Name, batches.TokenizerName)
-		if err != nil {
-			return run, err
+		digest := options.Shards.Lineages[component.Name]
+		if digest == "" {
+			if digest, err = shards.Lineage(batches.Data, component.Name, batches.TokenizerName); err != nil {
+				return run, err
+			}
 		}
 		run.Lineage.Data[component.Name] = digest
 	}

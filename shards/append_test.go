@@ -143,7 +143,7 @@ func TestAppend(t *testing.T) {
 	if !maps.Equal(all, contents(t, fresh, OpenOptions{})) {
 		t.Error("appended documents read otherwise than those that were there from the start")
 	}
-	if !maps.Equal(contents(t, dir, OpenOptions{Lineage: lineage}), first) {
+	if !maps.Equal(contents(t, dir, OpenOptions{Lineages: map[string]string{"books": lineage}}), first) {
 		t.Error("shards of the first build read otherwise after documents came")
 	}
 	if r := run(Config{Reshard: true, Jobs: 3, MemoryBytes: 1}); r.Digest != want.Digest || r.Generations != 1 || !r.Resharded || encoded.Load() != 0 {
@@ -156,7 +156,7 @@ func TestAppend(t *testing.T) {
 		t.Error("what is one generation is laid anew")
 	}
 	var changed *ChangedError
-	if _, err := OpenWith(context.Background(), dir, "books", "words", OpenOptions{Lineage: lineage}); !errors.As(err, &changed) {
+	if _, err := OpenWith(context.Background(), dir, "books", "words", OpenOptions{Lineages: map[string]string{"books": lineage}}); !errors.As(err, &changed) {
 		t.Errorf("shards that were laid anew open for a run that began with others: %v", err)
 	}
 	for _, shape := range []Shape{{1 << 20, 2000, Packed}, {1, 5000, Packed}, {1 << 20, 1 << 19, Zstd}, {1 << 20, 3000, Plain}} {

@@ -11,12 +11,12 @@ import (
 type ChangedError struct{ Source, Tokenizer string }
 
 func (e *ChangedError) Error() string {
-	return fmt.Sprintf("the shards of %s for tokenizer %s are not those that the run began with: their documents, marks or blocks have changed, not only grown; give the run another name, or bring the old shards back", e.Source, e.Tokenizer)
+	return fmt.Sprintf("the shards of %s for tokenizer %s are not those that the run began with: their documents, marks or blocks have changed, not only grown; give the run another name, allow the change of its data by name (--allow-change data), or bring the old shards back", e.Source, e.Tokenizer)
 }
 
 // Lineage is the hash of what the shards of a source give to a run: rows, their order
 // and the marks on them. A run that keeps it can go on with the same documents when
-// others have been appended since (OpenOptions.Lineage).
+// others have been appended since (OpenOptions.Lineages).
 func Lineage(dataDir, source, tokenizer string) (string, error) {
 	m, err := ReadManifest(dataDir, source, tokenizer)
 	if err != nil {

@@ -63,10 +63,10 @@ type OpenOptions struct {
 	// AllowMissing has the documents of missing files left out; without it a missing
 	// file is a *MissingError.
 	AllowMissing bool
-	// Lineage, unless it is empty, is that of what is wanted (see Lineage): documents
-	// that were appended since are left out. When there is more of a difference the error
-	// is a *ChangedError.
-	Lineage string
+	// Lineages holds, for sources of which not what there is today is wanted, that of what
+	// is (see Lineage): documents that were appended since are left out. When there is more
+	// of a difference the error is a *ChangedError.
+	Lineages map[string]string
 }
 
 // MissingError says that a file of shards is not there.
@@ -139,8 +139,8 @@ func OpenWith(ctx context.Context, dataDir, source, tokenizer string, o OpenOpti
 	if err != nil {
 		return nil, err
 	}
-	if o.Lineage != "" {
-		if m, err = m.began(o.Lineage, marksKey); err != nil {
+	if lineage := o.Lineages[source]; lineage != "" {
+		if m, err = m.began(lineage, marksKey); err != nil {
 			return nil, err
 		}
 	}

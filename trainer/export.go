@@ -226,3 +226,19 @@ func OpenRun(dir string, o model.Options, damaged func(error)) (*model.Model, *S
 	}
 	return nil, nil, fmt.Errorf("opening the run in %s: %w (%w)", dir, ErrNoCheckpoint, os.ErrNotExist)
 }
+
+// LatestLineage returns the lineage of the latest checkpoint that is whole of the run
+// in dir; an empty one when there is none.
+func LatestLineage(dir string) (Lineage, error) {
+	root := checkpointDir(dir)
+	names, err := checkpoints(root)
+	if err != nil {
+		return Lineage{}, err
+	}
+	for _, name := range names {
+		if s, err := verifiedState(filepath.Join(root, name)); err == nil {
+			return s.Lineage, nil
+		}
+	}
+	return Lineage{}, nil
+}
