@@ -13,7 +13,7 @@ type tokenizerConfig struct {
 	unk, pad, cls, sep, mask, bos, eos string
 	// These say how to read a bare vocabulary; a tokenizer.json has its own say.
 	lowercase, stripAccents, ideographs *bool
-	prefixSpace                         bool
+	prefixSpace, addBos                 bool
 }
 
 // configToken is a token in tokenizer_config.json: a string, or an object with
@@ -53,6 +53,7 @@ func readConfig(data []byte) (tokenizerConfig, error) {
 		StripAccents *bool `json:"strip_accents"`
 		Ideographs   *bool `json:"tokenize_chinese_chars"`
 		PrefixSpace  bool  `json:"add_prefix_space"`
+		AddBos       bool  `json:"add_bos_token"`
 	}
 	if err := json.Unmarshal(data, &form); err != nil {
 		return tokenizerConfig{}, err
@@ -60,7 +61,7 @@ func readConfig(data []byte) (tokenizerConfig, error) {
 	c := tokenizerConfig{
 		class: form.Class, unk: string(form.Unk), pad: string(form.Pad), cls: string(form.Cls),
 		sep: string(form.Sep), mask: string(form.Mask), bos: string(form.Bos), eos: string(form.Eos),
-		lowercase: form.Lowercase, stripAccents: form.StripAccents, ideographs: form.Ideographs, prefixSpace: form.PrefixSpace,
+		lowercase: form.Lowercase, stripAccents: form.StripAccents, ideographs: form.Ideographs, prefixSpace: form.PrefixSpace, addBos: form.AddBos,
 	}
 	// A length beyond any model is how "no limit" is written.
 	if n, err := form.MaxLength.Int64(); err == nil && n > 0 && n < 1<<31 {

@@ -1,6 +1,9 @@
 package tokenize
 
 import (
+	"encoding/json"
+	"fmt"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/tributary-ml/tributary/tokenize/chars"
@@ -87,4 +90,77 @@ func (t *Tokenizer) Count(c *Coverage, text string, enc *Encoding) {
 			c.UnknownBytes += int64(enc.Spans[i].End - enc.Spans[i].Start)
 		}
 	}
+}
+
+// Step is a step of a tokenizer's chain, for people: its part of tokenizer.json and
+// its type there, with the types of a Sequence in parentheses.
+type Step struct {
+	Kind string `json:"kind"`
+	Name string `json:"name"`
+}
+
+// Steps lists the steps in the order of their work; those that the tokenizer does
+// not have are left out.
+func (t *Tokenizer) Steps() []Step {
+	var steps []Step
+	add := func(kind, name string) {
+		if name != "" {
+			steps = append(steps, Step{kind, name})
+		}
+	}
+	add("normalizer", stepName(t.normalizer, "normalizers"))
+	add("pre_tokenizer", stepName(t.pre, "pretokenizers"))
+	switch m := t.model.(type) {
+	case *bpe:
+		name := fmt.Sprintf("BPE (%d merges)", len(m.pairs))
+		if m.byteFallback {
+			name = fmt.Sprintf("BPE (%d merges, bytes for unknown characters)", len(m.pairs))
+		}
+		add("model", name)
+	case *unigram:
+		add("model", "Unigram")
+	case *wordPiece:
+		add("model", "WordPiece")
+	case *wordLevel:
+		add("model", "WordLevel")
+	}
+	add("post_processor", stepName(t.post, "processors"))
+	add("decoder", stepName(t.decoder, "decoders"))
+	if c := t.truncation; c != nil {
+		add("truncation", fmt.Sprintf("%s to %d tokens, at the %s, stride %d", c.Strategy, c.MaxLength, strings.ToLower(c.Direction), c.Stride))
+	}
+	if p := t.padding; p != nil {
+		length := "the longest of the batch"
+		if !p.Longest {
+			length = fmt.Sprintf("%d tokens", p.Fixed)
+		}
+		add("padding", fmt.Sprintf("%s to %s, at the %s", p.Token, length, strings.ToLower(p.Direction)))
+	}
+	return steps
+}
+
+// stepName is the type of a step, "" for none.
+func stepName(step any, list string) string {
+	data, err := json.Marshal(step)
+	if err != nil {
+		return ""
+	}
+	return nameIn(data, list)
+}
+
+func nameIn(data json.RawMessage, list string) string {
+	var form map[string]json.RawMessage
+	var name string
+	if json.Unmarshal(data, &form) != nil || form == nil || json.Unmarshal(form["type"], &name) != nil {
+		return ""
+	}
+	var inner []json.RawMessage
+	if json.Unmarshal(form[list], &inner) == nil {
+		names := make([]string, len(inner))
+		for i, one := range inner {
+			names[i] = nameIn(one, list)
+		}
+		name += " (" + strings.Join(names, ", ") + ")"
+	}
+	return name
 }

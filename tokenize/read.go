@@ -18,7 +18,7 @@ import (
 // fileFormats lists the vocabulary files that Open knows in a directory, in the
 // order in which it looks for them.
 var fileFormats = []string{
-	fileTokenizer, "tokenizer.model", "spiece.model", "sentencepiece.bpe.model", "vocab.json", "vocab.txt",
+	fileTokenizer, "tokenizer.model", "spiece.model", "spm.model", "sentencepiece.bpe.model", "vocab.json", "vocab.txt",
 }
 
 // findFile finds the vocabulary of a directory.

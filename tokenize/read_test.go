@@ -368,3 +368,74 @@ func FuzzCharacterMap(f *testing.F) {
 		}
 	})
 }
+
+// TestFramesOfClass: a .model gets the control tokens that the class in its
+// tokenizer_config.json stands for.
+func TestFramesOfClass(t *testing.T) {
+	pieces := []spmPiece{
+		{"<unk>", 0, spmUnknown}, {"<s>", 0, spmControl}, {"</s>", 0, spmControl}, {"[CLS]", 0, spmControl}, {"[SEP]", 0, spmControl},
+		{"<sep>", 0, spmControl}, {"<cls>", 0, spmControl}, {"▁a", -1, spmNormal}, {"▁b", -1, spmNormal},
+	}
+	b := "b"
+	for config, want := range map[string][2]string{
+		`{}`:                                    {"▁a:0", "▁a:0 ▁b:1"},
+		`{"tokenizer_class":"AlbertTokenizer"}`: {"[CLS]:0 ▁a:0 [SEP]:0", "[CLS]:0 ▁a:0 [SEP]:0 ▁b:1 [SEP]:1"},
+		`{"tokenizer_class":"DebertaV2TokenizerFast"}`:              {"[CLS]:0 ▁a:0 [SEP]:0", "[CLS]:0 ▁a:0 [SEP]:0 ▁b:1 [SEP]:1"},
+		`{"tokenizer_class":"XLNetTokenizer"}`:                      {"▁a:0 <sep>:0 <cls>:2", "▁a:0 <sep>:0 ▁b:1 <sep>:1 <cls>:2"},
+		`{"tokenizer_class":"T5Tokenizer"}`:                         {"▁a:0 </s>:0", "▁a:0 </s>:0 ▁b:0 </s>:0"},
+		`{"tokenizer_class":"LlamaTokenizer","add_bos_token":true}`: {"<s>:0 ▁a:0", "<s>:0 ▁a:0 <s>:1 ▁b:1"},
+		`{"tokenizer_class":"LlamaTokenizer"}`:                      {"▁a:0", "▁a:0 ▁b:1"},
+	} {
+		dir := t.TempDir()
+		write(t, dir, "spm.model", string(spmFile(1, pieces)))
+		write(t, dir, "tokenizer_config.json", config)
+		tok, err := Open(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, pair := range []*string{nil, &b} {
+			var enc Encoding
+			if err := tok.NewEncoder().EncodeFramed(&enc, "a", pair); err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for k, id := range enc.IDs {
+				got = append(got, fmt.Sprintf("%s:%d", tok.Token(id), enc.Types[k]))
+			}
+			if strings.Join(got, " ") != want[i] {
+				t.Errorf("%s: %q, want %q", config, got, want[i])
+			}
+		}
+	}
+	// Without its tokens a frame is left out.
+	dir := t.TempDir()
+	write(t, dir, "spiece.model", string(spmFile(1, pieces[:1])))
+	write(t, dir, "tokenizer_config.json", `{"tokenizer_class":"AlbertTokenizer"}`)
+	if tok, err := Open(dir); err != nil || tok.post != nil {
+		t.Errorf("a frame of tokens that are not there, %v", err)
+	}
+}
+
+// TestSteps says what a tokenizer is made of.
+func TestSteps(t *testing.T) {
+	for name, want := range map[string]string{
+		"wordpiece": "normalizer BertNormalizer, pre_tokenizer BertPreTokenizer, model WordPiece, post_processor TemplateProcessing, decoder WordPiece",
+		"llama3":    "pre_tokenizer Sequence (Split, ByteLevel), model BPE (162 merges), decoder ByteLevel",
+	} {
+		var got []string
+		for _, s := range openGolden(t, name).Steps() {
+			got = append(got, s.Kind+" "+s.Name)
+		}
+		if strings.Join(got, ", ") != want {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+	framed, err := openGolden(t, "wordpiece").WithFraming(&Truncation{Direction: "Left", MaxLength: 9, Strategy: LongestFirst}, &Padding{Fixed: 8, Direction: "Right", Token: "[PAD]"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	steps := framed.Steps()
+	if n := len(steps); n < 2 || steps[n-2].Name != "LongestFirst to 9 tokens, at the left, stride 0" || steps[n-1].Name != "[PAD] to 8 tokens, at the right" {
+		t.Errorf("%+v", steps)
+	}
+}

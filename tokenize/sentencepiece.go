@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 )
 
 // spmModel is what is used of a SentencePiece model file, a protocol buffer
@@ -225,7 +226,54 @@ func parseSentencePiece(data []byte, config tokenizerConfig) (*Tokenizer, error)
 	if len(steps) > 0 {
 		t.normalizer = &normalizerChain{"Sequence", steps}
 	}
+	t.post = framesOfClass(config, t.model.vocabulary())
 	return t, t.finish()
+}
+
+// framesOfClass gives the control tokens that models of a class expect around texts:
+// a .model has none. It is nil for classes that are not known and where a token is
+// missing.
+func framesOfClass(config tokenizerConfig, v *vocabulary) postProcessor {
+	var single, pair []templatePart
+	special := map[string]templateSpecial{}
+	put := func(list *[]templatePart, kind int32, names ...string) {
+		for _, name := range names {
+			if name == "A" || name == "B" {
+				*list = append(*list, templatePart{Sequence: &templateItem{name, kind}})
+				continue
+			}
+			if id, ok := v.id(name); ok {
+				special[name] = templateSpecial{name, []int32{id}, []string{name}}
+			}
+			*list = append(*list, templatePart{SpecialToken: &templateItem{name, kind}})
+		}
+	}
+	switch class := strings.TrimSuffix(config.class, "Fast"); {
+	case class == "AlbertTokenizer", class == "DebertaV2Tokenizer":
+		put(&single, 0, "[CLS]", "A", "[SEP]")
+		put(&pair, 0, "[CLS]", "A", "[SEP]")
+		put(&pair, 1, "B", "[SEP]")
+	case class == "XLNetTokenizer":
+		put(&single, 0, "A", "<sep>")
+		put(&single, 2, "<cls>")
+		put(&pair, 0, "A", "<sep>")
+		put(&pair, 1, "B", "<sep>")
+		put(&pair, 2, "<cls>")
+	case class == "T5Tokenizer":
+		put(&single, 0, "A", "</s>")
+		put(&pair, 0, "A", "</s>", "B", "</s>")
+	case class == "LlamaTokenizer" && config.addBos:
+		put(&single, 0, "<s>", "A")
+		put(&pair, 0, "<s>", "A")
+		put(&pair, 1, "<s>", "B")
+	default:
+		return nil
+	}
+	t := &templateProcessing{"TemplateProcessing", single, pair, special}
+	if t.check() != nil {
+		return nil
+	}
+	return t
 }
 
 // mergesOfScores lists the ways to make each piece of two others, the piece of

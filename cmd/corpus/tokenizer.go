@@ -98,6 +98,9 @@ func nameOf(cmd *cobra.Command, env *cli.Env, name string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	if len(have) == 0 {
+		return "", cli.Usage(cmd, "--tokenizer is missing, and %s has none: name a tokenizer.json or a directory with one, or run 'corpus tokenizer train'", env.Data)
+	}
 	if len(have) != 1 {
 		return "", cli.Usage(cmd, "--tokenizer is missing: %s has %d tokenizers (%s)", env.Data, len(have), strings.Join(have, ", "))
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -47,10 +48,14 @@ func inspectTokenizerCommand(env *cli.Env) *cobra.Command {
 					return err
 				}
 			}
+			steps := t.Steps()
 			return env.Result(map[string]any{
-				"coverage": coverage, "vocab_size": t.VocabSize(), "digest": t.Digest(), "beginning": pieces, "continuing": continuing, "special": special,
+				"steps": steps, "coverage": coverage, "vocab_size": t.VocabSize(), "digest": t.Digest(), "beginning": pieces, "continuing": continuing, "special": special,
 			}, func(w io.Writer) {
 				fmt.Fprintf(w, "%d pieces: %d begin a word, %d continue one, %d are control tokens\n", t.VocabSize(), pieces, continuing, len(special))
+				for _, s := range steps {
+					fmt.Fprintf(w, "  %-14s %s\n", strings.ReplaceAll(s.Kind, "_", "-"), s.Name)
+				}
 				for _, s := range special {
 					fmt.Fprintf(w, "  %6d %s\n", s["id"], s["token"])
 				}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"path/filepath"
 	"runtime"
@@ -76,5 +77,49 @@ func TestEncodeLines(t *testing.T) {
 	}
 	if got, want := len(strings.Fields(lines[2])), len(tok.NewEncoder().Encode(nil, long+"\n")); got != want {
 		t.Errorf("%d ids of the long line, want %d", got, want)
+	}
+}
+
+// TestReadIDs: ids are read as encode prints them, with --json and without.
+func TestReadIDs(t *testing.T) {
+	for input, want := range map[string]string{
+		"1 2\n\n3\n":                        "[[1 2] [] [3]]",
+		"[1, 2]\n[3]":                       "[[1 2] [3]]",
+		` {"ids":[4,5],"tokens":["a","b"]}`: "[[4 5]]",
+		"":                                  "[]",
+	} {
+		rows, err := readIDs("x", []byte(input))
+		if err != nil || fmt.Sprint(rows) != want {
+			t.Errorf("%q: %v, %v, want %s", input, rows, err, want)
+		}
+	}
+	for _, bad := range []string{"1 x", `{"tokens":[]}`, `{"ids":["a"]}`, `{"ids":[1]`, "99999999999999"} {
+		if _, err := readIDs("ids.txt", []byte(bad)); err == nil || !strings.Contains(err.Error(), "ids.txt") {
+			t.Errorf("%q: error %v", bad, err)
+		}
+	}
+}
+
+// TestWritePieces: bars stay on the line that a piece ends, colours end with it.
+func TestWritePieces(t *testing.T) {
+	tok, err := tokenize.Open(filepath.Join("..", "..", "tokenize", "testdata", "golden", "gpt2.tokenizer.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const text = "the river\n\nthe"
+	pieces, err := tok.NewEncoder().Pieces(nil, text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var plain, colored bytes.Buffer
+	writePieces(&plain, text, pieces, tok, false)
+	if got := strings.ReplaceAll(plain.String(), "|", ""); got != text+"\n" || strings.Count(plain.String(), "|") != len(pieces) || !strings.HasPrefix(plain.String(), "the| river||\n|\n") {
+		t.Errorf("%q", plain.String())
+	}
+	writePieces(&colored, text, pieces, tok, true)
+	for line := range strings.Lines(colored.String()) {
+		if strings.Contains(line, "\x1b[") && !strings.HasSuffix(strings.TrimSuffix(line, "\n"), "\x1b[0m") {
+			t.Errorf("a colour runs on after %q", line)
+		}
 	}
 }

@@ -2,6 +2,8 @@ package main
 
 import (
 	"bufio"
+	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -97,7 +99,8 @@ func encodeCommand(env *cli.Env) *cobra.Command {
   echo "mend the nets" | corpus tokenizer encode -               # one line of ids a line of text
   corpus tokenizer encode notes.txt --pieces                     # the text, each piece in a colour of its own`,
 		Long: `Prints one line of ids a line of text, or on a terminal the text with its pieces
-in turn in two colours, unknown ones in red. Control tokens such as [MASK] that are
+in turn in two colours, unknown ones in red; with NO_COLOR set, or no terminal, --pieces
+puts bars between them. Control tokens such as [MASK] that are
 spelled out in the text are text, so that no text can inject them, unless
 --allow-special is given. Lines of ids stream: the memory is that of the longest line.`,
 		Args: cli.Args(1, 1, "the file to encode"),
@@ -112,6 +115,7 @@ spelled out in the text are text, so that no text can inject them, unless
 			}
 			encoder := t.NewEncoder(options...)
 			terminal := env.Out == os.Stdout && term.IsTerminal(int(os.Stdout.Fd()))
+			colored := color == "always" || color == "auto" && terminal && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 			if color != "auto" && color != "always" && color != "never" {
 				return cli.Usage(cmd, "--color %s: want auto, always or never", color)
 			}
@@ -147,7 +151,7 @@ spelled out in the text are text, so that no text can inject them, unless
 			}
 			return env.Result(nil, func(w io.Writer) {
 				out := bufio.NewWriter(w)
-				writePieces(out, string(text), found, t, color == "always" || color == "auto" && terminal)
+				writePieces(out, string(text), found, t, colored)
 				_ = out.Flush() // the writer underneath keeps the error
 			})
 		},
@@ -155,7 +159,7 @@ spelled out in the text are text, so that no text can inject them, unless
 	f := cmd.Flags()
 	f.StringVar(&name, "tokenizer", "", "tokenizer (default: the only one of the data root)")
 	f.BoolVar(&pieces, "pieces", false, "print the text cut into its pieces (default on a terminal)")
-	f.StringVar(&color, "color", "auto", "colour the pieces: auto, always or never")
+	f.StringVar(&color, "color", "auto", "colour the pieces: auto (on a terminal, without NO_COLOR), always or never")
 	f.BoolVar(&allow, "allow-special", false, "recognise control tokens in the text")
 	return cmd
 }
@@ -175,7 +179,9 @@ func writePieces(w io.Writer, text string, pieces []tokenize.Piece, t *tokenize.
 		}
 		switch style := [...]string{"\x1b[30;46m", "\x1b[30;43m"}[i%2]; {
 		case !color:
-			fmt.Fprint(w, text[start:end], "|")
+			// The bar stays on the line that the piece ends.
+			shown := strings.TrimRight(text[start:end], "\r\n")
+			fmt.Fprint(w, shown, "|", text[start+len(shown):end])
 			continue
 		case p.Unknown:
 			fmt.Fprint(w, "\x1b[37;41m")
@@ -197,10 +203,13 @@ func decodeCommand(env *cli.Env) *cobra.Command {
 	var name string
 	var keep bool
 	cmd := &cobra.Command{
-		Use:     "decode FILE",
-		Short:   "print the text of token ids (FILE - is standard input)",
-		Example: `  echo "mend the nets" | corpus tokenizer encode - | corpus tokenizer decode -`,
-		Args:    cli.Args(1, 1, "the file of ids"),
+		Use:   "decode FILE",
+		Short: "print the text of token ids (FILE - is standard input)",
+		Example: `  echo "mend the nets" | corpus tokenizer encode - | corpus tokenizer decode -
+  corpus tokenizer encode notes.txt --json | corpus tokenizer decode -`,
+		Long: `Takes lines of ids, with spaces or commas between them, or what 'encode --json' prints.
+A text that does not end its line is given an end.`,
+		Args: cli.Args(1, 1, "the file of ids"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			t, err := openNamed(cmd, env, name)
 			if err != nil {
@@ -210,26 +219,22 @@ func decodeCommand(env *cli.Env) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			var texts []string
-			n := 0
-			for line := range strings.Lines(string(input)) {
-				n++
-				var ids []int32
-				for _, word := range strings.FieldsFunc(line, func(c rune) bool { return strings.ContainsRune(" \t\r\n,[]", c) }) {
-					id, err := strconv.ParseInt(word, 10, 32)
-					if err != nil {
-						return fmt.Errorf("%s:%d: %q is no token id", args[0], n, word)
+			rows, err := readIDs(args[0], input)
+			if err != nil {
+				return err
+			}
+			texts := make([]string, len(rows))
+			for n, ids := range rows {
+				for _, id := range ids {
+					if !t.Has(id) {
+						return fmt.Errorf("%s:%d: id %d is not in the vocabulary of %d ids", args[0], n+1, id, t.VocabSize())
 					}
-					if !t.Has(int32(id)) {
-						return fmt.Errorf("%s:%d: id %d is not in the vocabulary of %d ids", args[0], n, id, t.VocabSize())
-					}
-					ids = append(ids, int32(id))
 				}
-				texts = append(texts, t.Decode(ids, !keep))
+				texts[n] = t.Decode(ids, !keep)
 			}
 			return env.Result(map[string]any{"texts": texts}, func(w io.Writer) {
 				for _, text := range texts {
-					fmt.Fprintln(w, text)
+					fmt.Fprintln(w, strings.TrimSuffix(text, "\n"))
 				}
 			})
 		},
@@ -237,4 +242,33 @@ func decodeCommand(env *cli.Env) *cobra.Command {
 	cmd.Flags().StringVar(&name, "tokenizer", "", "tokenizer (default: the only one of the data root)")
 	cmd.Flags().BoolVar(&keep, "keep-special", false, "keep control tokens such as [CLS]")
 	return cmd
+}
+
+// readIDs reads a list of ids a line, or one from an object with ids.
+func readIDs(path string, input []byte) ([][]int32, error) {
+	if text := bytes.TrimSpace(input); len(text) > 0 && text[0] == '{' {
+		var object struct {
+			IDs *[]int32 `json:"ids"`
+		}
+		if err := json.Unmarshal(text, &object); err != nil {
+			return nil, fmt.Errorf("reading %s as the output of 'encode --json': %w", path, err)
+		}
+		if object.IDs == nil {
+			return nil, fmt.Errorf("%s is an object without ids", path)
+		}
+		return [][]int32{*object.IDs}, nil
+	}
+	var rows [][]int32
+	for line := range strings.Lines(string(input)) {
+		var ids []int32
+		for _, word := range strings.FieldsFunc(line, func(c rune) bool { return strings.ContainsRune(" \t\r\n,[]", c) }) {
+			id, err := strconv.ParseInt(word, 10, 32)
+			if err != nil {
+				return nil, fmt.Errorf("%s:%d: %q is no token id", path, len(rows)+1, word)
+			}
+			ids = append(ids, int32(id))
+		}
+		rows = append(rows, ids)
+	}
+	return rows, nil
 }
