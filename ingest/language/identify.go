@@ -36,12 +36,18 @@ const (
 	// lineLetters is from how many letters a line break ends a paragraph, which a blank
 	// line always does: texts come with their lines broken, too.
 	lineLetters = 300
-	// readLetters is how many letters of a piece are looked at, fewLetters how many once
-	// readAll have been looked at: by then the document's language is known, and only
-	// whether the piece is in it is asked.
+	// readLetters is how many letters of a piece are looked at, at most: reading ends when
+	// one language is lead, in natural logarithms, before all others. Once the document's
+	// language is known, with a lead of sure over all its pieces, only whether a piece is in
+	// it is asked, every few letters: it is when no other fits much better.
 	readLetters = 256
-	fewLetters  = 32
-	readAll     = 384
+	lead        = 30
+	sure        = 24
+	few         = 12
+	// Of a document of more pieces than eachPiece, only every second one is looked at
+	// after those, every fourth after twice as many, and so on; the others count as the
+	// one before them does.
+	eachPiece = 64
 	// independence is the part of a letter's evidence that its neighbours have not given:
 	// the chain knows four letters, not the word before.
 	independence = 0.35
@@ -57,21 +63,27 @@ const (
 // time.
 type Identifier struct {
 	m      *model
-	scores []uint32 // of a piece, by class, in 1/WeightUnit
+	keys   [batch]uint64 // of letters that are still to be looked up
+	waits  int           // how many
+	step   int           // how many are looked up together
+	known  int           // the group of the language that the document is surely in, or -1
+	scores scores        // of a piece, in 1/WeightUnit
 	pieces []piece
 	all    []float64 // of the document, by class: of each piece as its letters times a share of its best
-	own    []float64 // of its pieces that are in its language, by class, in 1/WeightUnit
+	sum    []float64 // of its pieces, by class, in 1/WeightUnit
 	rows   []uint32  // the scores of pieces
 }
 
-type piece struct {
-	letters int // all of them
-	read    int // those that were looked at
-	matched int // symbols of the n-grams that they matched
-}
+// scores are by class: the length saves a check.
+type scores [256]uint32
 
-// maxPieces bounds what is kept: later pieces only add to the document's scores.
-const maxPieces = 4096
+type piece struct {
+	letters int    // all of them, and those of pieces after it that were not looked at
+	limit   int    // how many are looked at
+	read    int    // those that were
+	matched int    // symbols of the n-grams that they matched
+	top     uint32 // the best class's score
+}
 
 // New returns an Identifier, and an error when the embedded model is damaged.
 func New() (*Identifier, error) {
@@ -83,7 +95,7 @@ func New() (*Identifier, error) {
 }
 
 func of(m *model) *Identifier {
-	return &Identifier{m: m, scores: make([]uint32, len(m.codes)), all: make([]float64, len(m.codes)), own: make([]float64, len(m.codes))}
+	return &Identifier{m: m, all: make([]float64, len(m.codes)), sum: make([]float64, len(m.codes))}
 }
 
 // Codes returns the codes that Identify may answer with, in order.
@@ -93,154 +105,208 @@ func (d *Identifier) Codes() []string {
 	return slices.Compact(codes)
 }
 
+// looksAt reports whether the n-th piece is looked at.
+func looksAt(n int) bool {
+	every := bits.Len(uint(n / eachPiece))
+	return n&(1<<every-1) == 0
+}
+
 // Identify returns the language of a text. Paragraphs end with a blank
 // line, long ones (300 letters) with any line break.
 func (d *Identifier) Identify(text string) Result {
 	m := d.m
-	d.pieces, d.rows = d.pieces[:0], d.rows[:0]
+	d.pieces, d.rows, d.waits = d.pieces[:0], d.rows[:0], 0
+	d.step, d.known = batch, -1
 	clear(d.all)
-	clear(d.scores)
+	clear(d.sum)
+	d.scores = scores{}
 	const mask = 1<<(MaxGram*SymbolBits) - 1
-	var p piece
-	limit, all := readLetters, 0 // letters to look at, and that were
+	pieces := 0
+	p := piece{limit: readLetters}
 	key := uint64(Between)
+	end := func() {
+		d.end(&p)
+		p = piece{}
+		if pieces++; looksAt(pieces) {
+			p.limit = readLetters
+		}
+	}
 	for i := 0; i < len(text); {
+		if p.read >= p.limit { // what is not looked at only counts
+			for ; i < len(text) && text[i] < utf8.RuneSelf; i++ {
+				if m.symbols[text[i]] != Between {
+					p.letters++
+				} else if text[i] == '\n' || p.letters >= pieceLetters {
+					break
+				}
+			}
+			if i == len(text) {
+				break
+			}
+		}
 		r, size := rune(text[i]), 1
 		if r >= utf8.RuneSelf {
 			r, size = utf8.DecodeRuneInString(text[i:])
 		}
 		i += size
 		s := m.symbol(r)
-		if s == Between {
-			if key&(1<<SymbolBits-1) != Between {
-				key = (key<<SymbolBits | Between) & mask
-				if p.read < limit {
-					d.letter(&p, key)
+		if s != Between {
+			p.letters++
+			if p.read < p.limit {
+				key = (key<<SymbolBits | uint64(s)) & mask
+				p.read++
+				d.look(&p, key)
+			} else {
+				key = uint64(s)                  // a letter: what lies before it is not looked at
+				if p.letters >= 2*pieceLetters { // a script without spaces
+					end()
 				}
-				key = Between
-			}
-			if r == '\n' && p.letters > 0 && (p.letters >= lineLetters || i < len(text) && text[i] == '\n') || p.letters >= pieceLetters {
-				if all += p.read; all >= readAll {
-					limit = fewLetters
-				}
-				d.end(&p)
 			}
 			continue
 		}
-		key = (key<<SymbolBits | uint64(s)) & mask
-		p.letters++
-		if p.read < limit {
-			p.read++
-			d.letter(&p, key)
-		} else if p.letters >= 2*pieceLetters { // a script without spaces
-			d.end(&p)
+		if key&(1<<SymbolBits-1) != Between {
+			if p.read < p.limit {
+				d.look(&p, (key<<SymbolBits|Between)&mask)
+			}
+			key = Between
+		}
+		if r == '\n' && p.letters > 0 && (p.letters >= lineLetters || i < len(text) && text[i] == '\n') || p.letters >= pieceLetters {
+			end()
 		}
 	}
 	if p.letters > 0 {
-		if key&(1<<SymbolBits-1) != Between && p.read < limit {
-			d.letter(&p, (key<<SymbolBits|Between)&mask)
+		if key&(1<<SymbolBits-1) != Between && p.read < p.limit {
+			d.look(&p, (key<<SymbolBits|Between)&mask)
 		}
 		d.end(&p)
 	}
 	return d.result()
 }
 
-// letter counts the evidence of the longest n-gram that the last symbols are.
-func (d *Identifier) letter(p *piece, key uint64) {
-	m := d.m
-	for n := (bits.Len64(key) + SymbolBits - 1) / SymbolBits; n > 0; n-- {
-		k := key & (1<<(n*SymbolBits) - 1)
-		if h := k * maybeHash >> (64 - maybeBits); m.maybe[h>>6]>>(h&63)&1 == 0 {
-			continue
+// look counts the evidence of a letter, given the last symbols.
+func (d *Identifier) look(p *piece, key uint64) {
+	d.keys[d.waits] = key
+	if d.waits++; d.waits < d.step {
+		return
+	}
+	p.matched += d.m.table.add(&d.scores, d.keys[:d.waits])
+	d.waits = 0
+	if d.clear() {
+		p.limit = p.read
+	}
+}
+
+// clear reports whether it is clear what language a piece is in.
+func (d *Identifier) clear() bool {
+	row := d.scores[:len(d.m.codes)]
+	if d.known >= 0 {
+		top, mine := slices.Max(row), uint32(0)
+		for _, c := range d.m.members[d.known] {
+			mine = max(mine, row[c])
 		}
-		at := int(k * 0x9e37_79b9_7f4a_7c15 >> m.shift)
-		for m.keys[at] != 0 {
-			if m.keys[at] == k {
-				s := &m.slots[at]
-				p.matched += int(s.size)
-				for _, x := range m.pairs[s.from : s.from+uint32(s.n)] {
-					d.scores[x.class] += uint32(x.weight)
-				}
-				return
-			}
-			at = (at + 1) & (len(m.keys) - 1)
+		return top <= mine+margin*WeightUnit/2 || top > mine+lead*WeightUnit
+	}
+	_, first, second := best(row, d.m.groups)
+	return first > second+lead*WeightUnit
+}
+
+// best returns the group of the best score, it, and the best of another group.
+func best[T uint32 | float64](row []T, groups []int) (group int, first, second T) {
+	at := 0
+	for c, s := range row {
+		if s > row[at] {
+			at = c
 		}
 	}
+	group, first = groups[at], row[at]
+	for c, s := range row {
+		if s > second && groups[c] != group {
+			second = s
+		}
+	}
+	return group, first, second
 }
 
 // end counts a piece.
 func (d *Identifier) end(p *piece) {
-	read := float64(p.read) * WeightUnit
-	var top uint32
-	for c, s := range d.scores {
-		if s > 0 {
-			s = uint32(max(1, float64(s)+d.m.biases[c]*read))
-			d.scores[c] = s
-			top = max(top, s)
+	if p.read == 0 && len(d.pieces) > 0 {
+		d.pieces[len(d.pieces)-1].letters += p.letters
+		return
+	}
+	p.matched += d.m.table.add(&d.scores, d.keys[:d.waits])
+	d.waits = 0
+	n := len(d.m.codes)
+	row := d.scores[:n]
+	for c, b := range d.m.biases {
+		if b != 0 && row[c] > 0 {
+			row[c] = uint32(max(1, int(row[c])+b*p.read*WeightUnit/256))
 		}
 	}
-	if top > 0 {
-		scale := float64(p.letters) / float64(top)
-		for c, s := range d.scores {
+	p.top = slices.Max(row)
+	if p.top > 0 {
+		scale := float64(p.letters) / float64(p.top)
+		for c, s := range row {
 			d.all[c] += float64(s) * scale
+			d.sum[c] += float64(s)
 		}
 	}
-	if len(d.pieces) < maxPieces {
-		d.pieces = append(d.pieces, *p)
-		d.rows = append(d.rows, d.scores...)
+	d.step, d.known = batch, -1
+	if group, first, second := best(d.sum, d.m.groups); first > second+sure*WeightUnit {
+		d.step, d.known = few, group
 	}
-	clear(d.scores)
-	*p = piece{}
+	d.pieces = append(d.pieces, *p)
+	d.rows = append(d.rows, row...)
+	d.scores = scores{}
 }
 
 func (d *Identifier) result() Result {
-	best := -1
+	at := 0
 	for c, s := range d.all {
-		if s > 0 && (best < 0 || s > d.all[best]) {
-			best = c
+		if s > d.all[at] {
+			at = c
 		}
 	}
-	if best < 0 {
+	if d.all[at] == 0 {
 		return Result{}
 	}
-	groups, group := d.m.groups, d.m.groups[best]
+	groups, group := d.m.groups, d.m.groups[at]
 	n := len(d.m.codes)
-	clear(d.own)
 	var letters, own, seen, matched float64
 	for i, p := range d.pieces {
 		letters += float64(p.letters)
 		row := d.rows[i*n : (i+1)*n]
-		var top, mine uint32 // the best class, and the best of the language
-		for c, s := range row {
-			top = max(top, s)
-			if groups[c] == group {
-				mine = max(mine, s)
-			}
+		var mine uint32 // the best class of the language
+		for _, c := range d.m.members[group] {
+			mine = max(mine, row[c])
 		}
-		if top-mine > margin*WeightUnit {
+		if p.top-mine > margin*WeightUnit {
+			for c, s := range row {
+				d.sum[c] -= float64(s)
+			}
 			continue
 		}
 		own += float64(p.letters)
 		seen += float64(p.read)
 		matched += float64(p.matched)
-		for c, s := range row {
-			d.own[c] += float64(s)
-		}
 	}
 	if own == 0 { // each paragraph is in another language, and this one is between them
-		return Result{Code: d.m.codes[best]}
+		return Result{Code: d.m.codes[at]}
 	}
 	var sum, part float64
-	top := slices.Max(d.own)
-	for c, s := range d.own {
-		q := math.Exp(independence / WeightUnit * (s - top))
+	top := slices.Max(d.sum)
+	for c, s := range d.sum {
+		q := independence / WeightUnit * (s - top)
+		if q < -40 {
+			continue
+		}
+		q = math.Exp(q)
 		sum += q
 		if groups[c] == group {
 			part += q
 		}
 	}
-	length := matched / seen / float64(d.m.lengths[best])
+	length := matched / seen / float64(d.m.lengths[at])
 	alike := min(1, max(0, (length-foreign)/(native-foreign)))
 	share := min(1, own/letters)
-	return Result{Code: d.m.codes[best], Score: min(1, part/sum*alike*share), Share: share}
+	return Result{Code: d.m.codes[at], Score: min(1, part/sum*alike*share), Share: share}
 }

@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"math/bits"
 	"slices"
 	"sync"
 	"unicode"
@@ -47,8 +46,6 @@ const (
 	MaxLetters  = 1<<SymbolBits - FirstLetter
 	maxGrams    = 1 << 21
 	maxModel    = 32 << 20 // decompressed
-	maybeBits   = 21
-	maybeHash   = 0xd6e8_feb8_6659_fd93
 )
 
 // The letters that stand for all of their script: which of them a text has tells no
@@ -92,27 +89,13 @@ func Fold(r rune) rune {
 type model struct {
 	codes   []string
 	lengths []float32       // by class: the mean length of the n-grams that its text matches
-	biases  []float64       // by class, per letter
+	biases  []int           // by class, per letter, in 1/256
 	groups  []int           // by class: the first class of the same code
+	members [][]int         // by group: its classes
 	symbols [1 << 16]uint16 // of the code points of the basic plane
 	beyond  map[rune]uint16 // of the others
-	keys    []uint64        // 0: an empty slot
-	slots   []slot          // open addressing, a power of two of them, at most two thirds full
-	shift   int
-	pairs   []pair
-	// maybe has a bit for each key by a hash of it, in little memory: most n-grams that
-	// are looked for are not there.
-	maybe []uint64
+	table   table
 }
-
-// slot tells where the pairs are of the n-gram whose key is at its place.
-type slot struct {
-	from uint32
-	n    uint8
-	size uint8 // symbols of the key
-}
-
-type pair struct{ class, weight uint8 }
 
 var standard = sync.OnceValues(func() (*model, error) { return parse(modelFile) })
 
@@ -145,8 +128,11 @@ func (m *model) read(r *reader) error {
 	for range classes {
 		m.codes = append(m.codes, string(r.take(r.count(16))))
 		m.lengths = append(m.lengths, float32(r.count(256*MaxGram))/256)
-		m.biases = append(m.biases, float64(r.signed())/256)
-		m.groups = append(m.groups, slices.Index(m.codes, m.codes[len(m.codes)-1]))
+		m.biases = append(m.biases, int(r.signed()))
+		group := slices.Index(m.codes, m.codes[len(m.codes)-1])
+		m.groups = append(m.groups, group)
+		m.members = append(m.members, nil)
+		m.members[group] = append(m.members[group], len(m.codes)-1)
 	}
 	letters := map[rune]uint16{}
 	last := 0
@@ -158,9 +144,7 @@ func (m *model) read(r *reader) error {
 		letters[rune(last)] = uint16(FirstLetter + i)
 	}
 	grams := r.count(min(maxGrams, len(r.b)/2))
-	size := 1 << bits.Len(uint(grams+grams/2))
-	m.keys, m.slots, m.shift = make([]uint64, size), make([]slot, size), 64-bits.Len(uint(size-1))
-	m.maybe = make([]uint64, 1<<maybeBits/64)
+	m.table = newTable(grams)
 	var key uint64
 	for range grams {
 		step := r.varint()
@@ -170,14 +154,13 @@ func (m *model) read(r *reader) error {
 		if r.failed || step == 0 || key < step || key >= 1<<(MaxGram*SymbolBits) {
 			return errModel
 		}
-		at := m.place(key)
-		m.maybe[key*maybeHash>>(64-maybeBits)>>6] |= 1 << (key * maybeHash >> (64 - maybeBits) & 63)
-		m.keys[at], m.slots[at] = key, slot{from: uint32(len(m.pairs)), n: uint8(n), size: uint8((bits.Len64(key) + SymbolBits - 1) / SymbolBits)}
 		for i := 0; i < len(list); i += 2 {
 			if int(list[i]) >= classes {
 				return errModel
 			}
-			m.pairs = append(m.pairs, pair{list[i], list[i+1]})
+		}
+		if !m.table.put(key, list) {
+			return errModel
 		}
 	}
 	if r.failed || len(r.b) > 0 || classes == 0 {
@@ -226,15 +209,6 @@ func (m *model) symbol(r rune) uint16 {
 		return Other
 	}
 	return Between
-}
-
-// place returns where a key is, or the empty slot where it would be.
-func (m *model) place(key uint64) int {
-	at := int(key * 0x9e37_79b9_7f4a_7c15 >> m.shift)
-	for m.keys[at] != key && m.keys[at] != 0 {
-		at = (at + 1) & (len(m.keys) - 1)
-	}
-	return at
 }
 
 // reader reads numbers; after a fault it gives zeros.
