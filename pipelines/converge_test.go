@@ -233,7 +233,7 @@ func compareCurves(t *testing.T, work string, c *convergence, result *trainer.Re
 		report += fmt.Sprintf("%d-%d; %.4f; %.4f; %+.4f\n", lo, lo+window-1, a, b, a-b)
 	}
 	held := result.State.Heldout.All
-	report += fmt.Sprintf("first ten steps: at most %.2g apart\nheld-out (%d predictions): %.4f here, %.4f with transformers\n", first, held.Targets, held.TokenLoss, theirs.Heldout)
+	report += fmt.Sprintf("first ten steps: at most %.2g apart\nheld-out (%d predictions): %.4f here, %.4f with transformers\n", first, held.Targets, held.Loss, theirs.Heldout)
 	t.Log("\n" + report)
 	if err := os.WriteFile(filepath.Join(work, "converge.txt"), []byte(report), 0o644); err != nil {
 		t.Fatal(err)

@@ -42,12 +42,15 @@ type ListsOf[T int32 | float32 | string] struct {
 	Bounds []int32
 }
 
-// The columns of lists that streams have. Only Lists can be read.
-type (
-	Lists       = ListsOf[int32]
-	FloatLists  = ListsOf[float32]
-	StringLists = ListsOf[string]
-)
+// Lists is a column of lists of whole numbers. Of the columns of lists that streams
+// have, it alone can be read.
+type Lists = ListsOf[int32]
+
+// FloatLists is a column of lists of numbers.
+type FloatLists = ListsOf[float32]
+
+// StringLists is a column of lists of texts.
+type StringLists = ListsOf[string]
 
 // Add appends a list.
 func (l *ListsOf[T]) Add(values []T) {
