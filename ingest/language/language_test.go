@@ -13,7 +13,7 @@ import (
 )
 
 // modelSum is that of the model that interop/language measures.
-const modelSum = "e3e921d39ad62d65b974f06cc00ccb8fd4b34318c4afbeb9f863f299b1b115a8"
+const modelSum = "549fb3dd55f25b37e252f2a7bd24adc7764e75f666b39b4ee86cd0db2bad153b"
 
 func TestModel(t *testing.T) {
 	sum := sha256.Sum256(modelFile)

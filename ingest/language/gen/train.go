@@ -36,7 +36,7 @@ var kept = [language.MaxGram]int{4000, 800, 2200, 2600, 2200}
 // biases are what a letter speaks for a class before it is looked at, in 1/256 natural
 // logarithm: for a language known from few texts against its neighbours.
 var biases = map[string]int64{
-	"gl-Latn": 11, "oc-Latn": 9, "fo-Latn": 6, "jv-Latn": 2,
+	"gl-Latn": 11, "oc-Latn": 12, "fo-Latn": 6, "jv-Latn": 2, "pnb-Arab": 8,
 	"ast-Latn": -10, "gv-Latn": -6, "wa-Latn": -8, "co-Latn": -6, "vec-Latn": -6, "lij-Latn": -6, "fur-Latn": -6,
 	"pam-Latn": -6, "min-Latn": -9, "ms-Latn": -6, "bs-Latn": -6, "sr-Latn": -6,
 }
