@@ -161,7 +161,7 @@ stopped goes on with the same command and ends with the same bytes.`,
 	f.Float64Var(&section.Spike, "spike", 0, "skip a step whose gradient is so many times its running mean (0: none)")
 	f.IntVar(&section.MaxSkips, "max-skips", section.MaxSkips, "skipped steps in a row after which the run goes back to a checkpoint")
 	f.IntVar(&section.MaxRollbacks, "max-rollbacks", section.MaxRollbacks, "times the run goes back before it gives up")
-	f.StringVar(&section.Precision, "precision", section.Precision, "fp32, or bf16: factors of products are rounded to bf16, sums and weights are fp32; what bf16 does to the loss, not yet faster")
+	f.StringVar(&section.Precision, "precision", section.Precision, "fp32, or bf16: factors of products are rounded to bf16, sums and weights are fp32; by instructions where the processor has AVX512_BF16, else by rounding, which is hardly faster")
 	f.BoolVar(&section.Recompute, "recompute", false, "keep only the activations between layers: less memory, a third more work, the same weights")
 	f.BoolVar(&section.Profile, "profile", false, "time every operation and print a table against what the machine can do")
 	f.BoolVar(&served.Plan, "plan", false, "say what memory and time the run would take, and train nothing")
