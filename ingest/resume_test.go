@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -16,6 +17,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/parquet-go/parquet-go"
+
+	"github.com/tributary-ml/tributary/ingest/sample"
 	"github.com/tributary-ml/tributary/ingest/store"
 )
 
@@ -138,29 +142,69 @@ func TestKilledChild(t *testing.T) {
 		t.Log("runs as a child of TestKilledAtAnyMoment")
 		return
 	}
-	_, err := Run(context.Background(), Config{Data: data, Inputs: []string{input}, Kind: KindText, Log: quietly, adjust: smallParts})
+	kind := os.Getenv("TRIBUTARY_TEST_KIND")
+	_, err := Run(context.Background(), Config{Data: data, Inputs: []string{input}, Kind: kind, Log: quietly, Jobs: 2, adjust: smallParts})
 	if err != nil {
 		t.Fatal(err)
 	}
 }
 
+// TestKilledAtAnyMoment kills runs over every kind of input, goes on, and compares
+// what is there at last with what one run leaves.
 func TestKilledAtAnyMoment(t *testing.T) {
-	input := layTexts(t, 70)
-	whole := t.TempDir()
-	if _, err := Run(context.Background(), Config{Data: whole, Inputs: []string{input}, Kind: KindText, Log: quietly, adjust: smallParts}); err != nil {
+	raw := t.TempDir()
+	if _, err := sample.Write(context.Background(), raw, sample.Options{Seed: 1, Scale: 0.1}); err != nil {
 		t.Fatal(err)
 	}
-	want := treeDigest(t, DocumentsDir(whole, KindText))
+	var lines, rows bytes.Buffer
+	type row struct {
+		Text string `parquet:"text"`
+	}
+	w := parquet.NewGenericWriter[row](&rows, parquet.MaxRowsPerRowGroup(20))
+	for i := range 70 {
+		text := strings.Repeat(fmt.Sprintf("Page %d has words. ", i), 1+i%50)
+		fmt.Fprintf(&lines, "{\"text\": %q}\n", text)
+		if _, err := w.Write([]row{{text}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for name, data := range map[string][]byte{"l.jsonl": lines.Bytes(), "p.parquet": rows.Bytes()} {
+		if err := os.WriteFile(filepath.Join(raw, name), data, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for kind, input := range map[string]string{
+		KindText: layTexts(t, 70), KindWiki: filepath.Join(raw, "wiki.xml.bz2"), KindBooks: filepath.Join(raw, "books"),
+		KindWeb: filepath.Join(raw, "crawl.warc.wet.gz"), KindJSONL: filepath.Join(raw, "l.jsonl"), KindParquet: filepath.Join(raw, "p.parquet"),
+	} {
+		t.Run(kind, func(t *testing.T) { killAndGoOn(t, kind, input) })
+	}
+}
+
+func killAndGoOn(t *testing.T, kind, input string) {
+	whole := t.TempDir()
+	cfg := Config{Data: whole, Inputs: []string{input}, Kind: kind, Log: quietly, adjust: smallParts}
+	report, err := Run(context.Background(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if report.Totals.Documents == 0 {
+		t.Fatal("no documents: there is nothing to kill")
+	}
+	want := treeDigest(t, DocumentsDir(whole, kind))
 	rng := rand.New(rand.NewPCG(1, 2))
 	data := t.TempDir()
 	killed, finished := 0, 0
-	for killed < 10 && finished < 5 {
+	for killed < 7 && finished < 3 {
 		cmd := exec.Command(os.Args[0], "-test.run=^TestKilledChild$")
-		cmd.Env = append(os.Environ(), "TRIBUTARY_TEST_DATA="+data, "TRIBUTARY_TEST_INPUT="+input)
+		cmd.Env = append(os.Environ(), "TRIBUTARY_TEST_DATA="+data, "TRIBUTARY_TEST_INPUT="+input, "TRIBUTARY_TEST_KIND="+kind)
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		timer := time.AfterFunc(time.Duration(rng.IntN(150))*time.Millisecond, func() { _ = cmd.Process.Signal(syscall.SIGKILL) })
+		timer := time.AfterFunc(time.Duration(rng.IntN(400))*time.Millisecond, func() { _ = cmd.Process.Signal(syscall.SIGKILL) })
 		err := cmd.Wait()
 		timer.Stop()
 		if err != nil {
@@ -168,15 +212,16 @@ func TestKilledAtAnyMoment(t *testing.T) {
 			continue
 		}
 		finished++
-		if got := treeDigest(t, DocumentsDir(data, KindText)); got != want {
+		if got := treeDigest(t, DocumentsDir(data, kind)); got != want {
 			t.Fatalf("killed %d times, the run ends with other bytes", killed)
 		}
 		data = t.TempDir()
 	}
-	if _, err := Run(context.Background(), Config{Data: data, Inputs: []string{input}, Kind: KindText, Log: quietly, adjust: smallParts}); err != nil {
+	cfg.Data = data
+	if _, err := Run(context.Background(), cfg); err != nil {
 		t.Fatal(err)
 	}
-	if got := treeDigest(t, DocumentsDir(data, KindText)); got != want {
+	if got := treeDigest(t, DocumentsDir(data, kind)); got != want {
 		t.Errorf("killed %d times, the last run ends with other bytes", killed)
 	}
 	t.Logf("killed %d times, finished %d times", killed, finished)
