@@ -313,6 +313,9 @@ func (r *run) compare(all []*input, m *store.Manifest) (*Report, error) {
 	if len(r.inputs) > 0 {
 		return nil, nil
 	}
+	if err := r.tidy(m); err != nil {
+		return nil, err
+	}
 	report, err := ReadReport(r.cfg.Data, r.cfg.Source)
 	if err != nil {
 		return nil, err
@@ -481,10 +484,28 @@ func (r *run) finish(before *store.Manifest) (*Report, error) {
 	if err := r.parts.publish(m); err != nil {
 		return nil, err
 	}
+	return r.report, r.forget()
+}
+
+// forget removes what a run goes on with.
+func (r *run) forget() error {
 	if err := os.Remove(filepath.Join(r.dir, resumeName)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("removing %s: %w", resumeName, err)
+		return fmt.Errorf("removing %s: %w", resumeName, err)
 	}
-	return r.report, nil
+	return nil
+}
+
+// tidy ends the work of a run that was killed after its manifest was there. What a
+// stopped run of other work left stays.
+func (r *run) tidy(m *store.Manifest) error {
+	var left resume
+	if err := readJSON(filepath.Join(r.dir, resumeName), maxReport, &left); err != nil || left.Key != m.Key {
+		return nil
+	}
+	if err := sweep(r.dir, m); err != nil {
+		return err
+	}
+	return r.forget()
 }
 
 // metered counts the bytes read from r.

@@ -263,11 +263,16 @@ func (p *partWriter) publish(m *store.Manifest) error {
 	if err := store.WriteManifest(p.dir, m); err != nil {
 		return err
 	}
+	return sweep(p.dir, m)
+}
+
+// sweep removes parts that the manifest does not name, and what killed runs left.
+func sweep(dir string, m *store.Manifest) error {
 	named := make(map[string]bool, len(m.Files))
 	for _, f := range m.Files {
 		named[f.Path] = true
 	}
-	return store.Sweep(p.dir, func(name string) bool {
+	return store.Sweep(dir, func(name string) bool {
 		return named[name] || !strings.HasPrefix(name, "part-")
 	})
 }
